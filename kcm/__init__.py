@@ -1,0 +1,43 @@
+"""Kernel conditional moment tests: is my model right, and where is it wrong?
+
+>>> import statsmodels.formula.api as smf
+>>> import kcm
+>>> fit = smf.ols("logwage ~ age", data=kcm.datasets.load_cps71()).fit()
+>>> kcm.specification_test(fit).pvalue < 0.05
+True
+"""
+
+from kcm import datasets, gram, kernels
+from kcm.exceptions import (
+    DataError,
+    KCMError,
+    MissingRowsWarning,
+    OptionError,
+    TiedDistancesWarning,
+    UnsupportedModelError,
+)
+from kcm.moments import FittedMoment, MomentLabels, stack_equations
+from kcm.null import Asymptotic, MultiplierBootstrap
+from kcm.omnibus import KCMTest
+from kcm.results import KCMTestResult
+from kcm.specification import specification_test
+
+__all__ = [
+    "Asymptotic",
+    "DataError",
+    "FittedMoment",
+    "KCMError",
+    "KCMTest",
+    "KCMTestResult",
+    "MissingRowsWarning",
+    "MomentLabels",
+    "MultiplierBootstrap",
+    "OptionError",
+    "TiedDistancesWarning",
+    "UnsupportedModelError",
+    "datasets",
+    "gram",
+    "kernels",
+    "specification_test",
+    "stack_equations",
+]

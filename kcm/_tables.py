@@ -1,0 +1,258 @@
+"""Tables from elsewhere: pandas, Polars, Arrow and mappings of columns, read column by column."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from kcm._validation import as_floats
+from kcm.exceptions import DataError
+
+__all__ = ["as_table", "check_distinct", "is_table", "is_text", "numeric_column", "raw_column"]
+
+
+def is_table(value: object) -> bool:
+    """Tell whether a value is a table or a named column, and not an array.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    bool
+        True for pandas and for what narwhals reads eagerly, and for mappings.
+
+    Examples
+    --------
+    >>> is_table({"age": [21, 22]}), is_table([21, 22])
+    (True, False)
+    """
+    pandas_or_mapping = isinstance(value, pd.DataFrame | pd.Series | Mapping)
+    return pandas_or_mapping or isinstance(_through_narwhals(value), nw.DataFrame | nw.Series)
+
+
+def as_table(value: object, argument: str) -> tuple[pd.DataFrame, pd.Index | None]:
+    """Read a table into a pandas DataFrame with string names, values as they are.
+
+    Parameters
+    ----------
+    value : DataFrame, Series or mapping
+        Of pandas, or of anything narwhals reads eagerly (Polars, Arrow), or columns by name.
+    argument : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        The columns; may share memory with `value`.
+    index : pandas.Index or None
+        The row labels, where `value` carries any.
+
+    Raises
+    ------
+    DataError
+        If `value` is not a table, is empty, repeats a column name, or has columns of different
+        lengths or indexes.
+
+    Examples
+    --------
+    >>> table, index = as_table({"age": [21, 22]}, "data")
+    >>> list(table), index is None
+    (['age'], True)
+    """
+    if isinstance(value, pd.Series):
+        value = value.to_frame("x1" if value.name is None else value.name)
+    if isinstance(value, pd.DataFrame):
+        table, index = _with_string_names(value)
+    else:
+        table, index = _from_columns(_columns_by_name(value, argument), argument)
+    check_distinct(list(table.columns), f"`{argument}`")
+    if table.empty:
+        raise DataError(
+            f"`{argument}` is empty (shape {table.shape}); pass at least one row and one column."
+        )
+    return table, index
+
+
+def is_text(column: pd.Series) -> bool:
+    """Tell whether a column holds text or categories.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+
+    Returns
+    -------
+    bool
+        True for string and categorical types, and for objects with a string among them.
+
+    Examples
+    --------
+    >>> is_text(pd.Series(["a", "b"])), is_text(pd.Series([1, None], dtype=object))
+    (True, False)
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+        return True
+    entries = np.asarray(column)
+    return entries.dtype.kind == "O" and any(isinstance(entry, str | bytes) for entry in entries)
+
+
+def numeric_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]:
+    """Copy a column of numbers to float64, with NaN where an entry is missing.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+    subject : str
+        How messages name it.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Read-only.
+
+    Raises
+    ------
+    DataError
+        If the column holds text, categories or anything else that is not a finite number.
+
+    Examples
+    --------
+    >>> numeric_column(pd.Series([1, None], dtype="Int64"), "column 'age' of `data`")
+    array([ 1., nan])
+    """
+    if is_text(column):
+        raise DataError(
+            f"{subject} holds text or categories, for which no kernels are available; pass numeric "
+            "columns only."
+        )
+    return as_floats(np.asarray(column), subject)
+
+
+def raw_column(column: pd.Series, subject: str) -> pd.Series:
+    """Return a column for a formula: numbers as plain NumPy numbers, the rest as it is.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+    subject : str
+        How messages name it.
+
+    Returns
+    -------
+    pandas.Series
+        Integers and booleans keep their type unless an entry is missing.
+
+    Raises
+    ------
+    DataError
+        If a numeric column holds infinite or complex values, or objects that are not numbers.
+
+    Examples
+    --------
+    >>> raw_column(pd.Series([1, 2], dtype="Int64"), "column 'age' of `data`").dtype
+    dtype('int64')
+    """
+    array = np.asarray(column)
+    if is_text(column) or array.dtype.kind in "mM":
+        return column.reset_index(drop=True)
+    floats = as_floats(array, subject)
+    return pd.Series(array if array.dtype.kind in "biu" else floats)
+
+
+def check_distinct(names: Iterable[str], owner: str) -> None:
+    """Check that no column name is repeated.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names.
+    owner : str
+        How messages name what holds them, for example "`data`".
+
+    Raises
+    ------
+    DataError
+        If one is repeated.
+
+    Examples
+    --------
+    >>> check_distinct(["age", "wage"], "`data`")
+    """
+    every = list(names)
+    repeated = [name for name in dict.fromkeys(every) if every.count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"{owner} repeats the column name {', '.join(map(repr, repeated))}; give every column "
+            "its own name."
+        )
+
+
+def _with_string_names(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index | None]:
+    return table.set_axis([str(name) for name in table.columns], axis=1), table.index
+
+
+def _through_narwhals(value: object) -> Any:
+    return nw.from_native(value, eager_only=True, allow_series=True, pass_through=True)
+
+
+def _columns_by_name(value: object, argument: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(name): column for name, column in value.items()}
+    table = _through_narwhals(value)
+    if isinstance(table, nw.Series):
+        return {table.name or "x1": table.to_numpy()}
+    if not isinstance(table, nw.DataFrame):
+        raise DataError(
+            f"`{argument}` must be a pandas, Polars or Arrow table, or a mapping of columns; got "
+            f"{type(value).__name__}. Collect a lazy table first; pass an array with names to "
+            "Sample.from_array."
+        )
+    check_distinct(table.columns, f"`{argument}`")
+    return {name: table[name].to_numpy() for name in table.columns}
+
+
+def _from_columns(
+    columns: Mapping[str, Any], argument: str
+) -> tuple[pd.DataFrame, pd.Index | None]:
+    index = _shared_index(columns, argument)
+    bare = {name: _bare(column) for name, column in columns.items()}
+    for name, column in bare.items():
+        if column.ndim != 1:
+            raise DataError(
+                f"column {name!r} of `{argument}` must be one-dimensional; got {column.ndim} "
+                "dimensions. Give each column its own name."
+            )
+    lengths = {name: len(column) for name, column in bare.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
+        raise DataError(f"the columns of `{argument}` must have one length; got rows: {told}.")
+    return pd.DataFrame(bare), index
+
+
+def _bare(column: Any) -> Any:
+    if isinstance(column, pd.Series):
+        return column.array
+    return column if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
+
+
+def _shared_index(columns: Mapping[str, Any], argument: str) -> pd.Index | None:
+    indexed = {name: c.index for name, c in columns.items() if isinstance(c, pd.Series)}
+    if not indexed:
+        return None
+    first, *others = indexed
+    for name in others:
+        if not indexed[name].equals(indexed[first]):
+            raise DataError(
+                f"columns {first!r} and {name!r} of `{argument}` carry different indexes; align "
+                "them first, for example with pandas.concat(..., axis=1)."
+            )
+    return indexed[first]

@@ -1,0 +1,380 @@
+"""Checks at the boundary: arrays, options and random states that callers pass in."""
+
+import difflib
+import numbers
+import sys
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Shaped
+
+from kcm.exceptions import DataError, OptionError
+
+__all__ = [
+    "as_columns",
+    "as_float_columns",
+    "as_float_columns_with_missing",
+    "as_floats",
+    "as_generator",
+    "check_option",
+    "did_you_mean",
+    "listed",
+]
+
+_REFUSED_KINDS = {
+    "c": "holds complex numbers; pass the real and the imaginary part as two columns",
+    "U": "holds text; pass numeric columns only: kernels for categories are not available",
+    "S": "holds text; pass numeric columns only: kernels for categories are not available",
+    "M": "holds dates; convert them to numbers first, for example days since a date",
+    "m": "holds time differences; convert them to numbers first, for example to days",
+}
+
+
+def as_float_columns(value: object, argument: str) -> Float64[np.ndarray, "n k"]:
+    """Copy an array-like without missing values into float64 columns.
+
+    Parameters
+    ----------
+    value : array_like, shape (n,) or (n, k)
+        Numbers: booleans, integers, floats, or objects that are numbers. NumPy (plain or
+        masked), JAX, pandas, Polars and Arrow containers are read through NumPy.
+    argument : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+        A fresh read-only float64 array; one dimension becomes one column.
+
+    Raises
+    ------
+    DataError
+        For text, complex numbers, dates, infinite or missing values, a shape other than
+        (n,) or (n, k), or no entries.
+
+    Examples
+    --------
+    >>> as_float_columns([True, 2, 3.5], "age")
+    array([[1. ],
+           [2. ],
+           [3.5]])
+    """
+    columns = as_float_columns_with_missing(value, argument)
+    _refuse_missing(columns, f"`{argument}`")
+    return columns
+
+
+def as_float_columns_with_missing(value: object, argument: str) -> Float64[np.ndarray, "n k"]:
+    """Copy an array-like into float64 columns, with NaN where an entry is missing.
+
+    Masked entries, ``None``, ``pandas.NA`` and NaN are missing. Otherwise as
+    `as_float_columns`.
+
+    Parameters
+    ----------
+    value : array_like, shape (n,) or (n, k)
+        Numbers, some of which may be missing.
+    argument : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+        A fresh read-only float64 array.
+
+    Raises
+    ------
+    DataError
+        As `as_float_columns`, except for missing values.
+
+    Examples
+    --------
+    >>> as_float_columns_with_missing([1, None], "age").ravel()
+    array([ 1., nan])
+    """
+    return as_floats(as_columns(value, argument), f"`{argument}`")
+
+
+def as_columns(value: object, argument: str) -> Shaped[np.ndarray, "n k"]:
+    """View an array-like as (n, k) columns of whatever type, keeping a mask.
+
+    Parameters
+    ----------
+    value : array_like, shape (n,) or (n, k)
+        Anything NumPy can read.
+    argument : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    ndarray or masked array, shape (n, k)
+        May share memory with `value`.
+
+    Raises
+    ------
+    DataError
+        If the shape is not (n,) or (n, k), or there are no entries.
+    """
+    array = _as_array(value, argument)
+    if array.ndim not in (1, 2):
+        raise DataError(
+            f"`{argument}` must be one- or two-dimensional, with one row per observation; got "
+            f"{type(value).__name__} with {array.ndim} dimensions. Pass an array of shape (n,) "
+            "or (n, k)."
+        )
+    if array.size == 0:
+        raise DataError(
+            f"`{argument}` is empty (shape {array.shape}); pass at least one row and one column."
+        )
+    return array.reshape(array.shape[0], -1)
+
+
+def as_floats(array: Shaped[np.ndarray, "..."], subject: str) -> Float64[np.ndarray, "..."]:
+    """Copy an array of numbers to float64, with NaN where an entry is missing.
+
+    Parameters
+    ----------
+    array : ndarray or masked array
+        Booleans, integers, floats or objects.
+    subject : str
+        How messages name the array, for example "column 'age' of `data`".
+
+    Returns
+    -------
+    ndarray
+        A fresh read-only float64 array of the same shape.
+
+    Raises
+    ------
+    DataError
+        If an entry is infinite or not a real number.
+    """
+    mask, data = np.ma.getmaskarray(array), np.ma.getdata(array)
+    if data.dtype.kind == "O":
+        floats = _floats_of_objects(data, mask, subject)
+    elif data.dtype.kind in "biuf":
+        with np.errstate(over="ignore", invalid="ignore"):
+            floats = np.array(data, dtype=np.float64, order="C", subok=False)
+    else:
+        refused = f"holds {data.dtype} values; pass real numbers"
+        raise DataError(f"{subject} {_REFUSED_KINDS.get(data.dtype.kind, refused)}.")
+    floats[mask] = np.nan
+    _refuse_infinite(floats, subject)
+    floats.flags.writeable = False
+    return floats
+
+
+def check_option(value: object, allowed: Sequence[str], argument: str) -> str:
+    """Return an option if it is one of the allowed words.
+
+    Parameters
+    ----------
+    value : object
+        What the caller passed.
+    allowed : sequence of str
+        The allowed words.
+    argument : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    str
+        `value`.
+
+    Raises
+    ------
+    OptionError
+        If `value` is not allowed; the message lists the allowed words.
+
+    Examples
+    --------
+    >>> check_option("U", ("U", "V"), "statistic")
+    'U'
+    """
+    if isinstance(value, str) and value in allowed:
+        return value
+    words = ", ".join(repr(word) for word in allowed)
+    raise OptionError(f"`{argument}` must be one of {words}; got {value!r}.")
+
+
+def as_generator(rng: object) -> np.random.Generator:
+    """Turn a seed or random state into a NumPy generator (SPEC 7).
+
+    Parameters
+    ----------
+    rng : None, int, numpy.random.SeedSequence, numpy.random.Generator or JAX key
+        ``None`` draws fresh entropy; a generator is returned as it is. A JAX key, typed or
+        raw (uint32), seeds a generator with its key data, so that equal keys give equal draws.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The generator.
+
+    Raises
+    ------
+    OptionError
+        For anything else, negative integers and batches of keys included.
+
+    Examples
+    --------
+    >>> int(as_generator(0).integers(1000)) == int(as_generator(0).integers(1000))
+    True
+    """
+    if _is_jax_array(rng):
+        return np.random.default_rng(np.random.SeedSequence(_key_words(rng)))
+    if rng is None or isinstance(rng, np.random.SeedSequence | np.random.Generator):
+        return np.random.default_rng(rng)
+    seed = _integer(rng)
+    if seed is not None and seed >= 0:
+        return np.random.default_rng(seed)
+    got = type(rng).__name__ if seed is None else seed
+    raise OptionError(
+        "`rng` must be None, a non-negative integer, a numpy.random.SeedSequence, a "
+        f"numpy.random.Generator or a JAX key; got {got}. Pass numpy.random.default_rng(seed) "
+        "or the seed itself."
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest close matches of a name, as the end of a sentence.
+
+    Parameters
+    ----------
+    name : str
+        A name that is not known.
+    known : iterable of str
+        The names that are.
+
+    Returns
+    -------
+    str
+        For example ``"; did you mean 'age'?"``, or a full stop where nothing is close.
+
+    Examples
+    --------
+    >>> did_you_mean("agee", ["age", "wage"])
+    "; did you mean 'age' or 'wage'?"
+    """
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=3)
+    if not close:
+        return "."
+    return "; did you mean " + " or ".join(repr(by_lower[word]) for word in close) + "?"
+
+
+def listed(names: Iterable[str], at_most: int = 20) -> str:
+    """Join names by commas, the tail of a long list counted.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names.
+    at_most : int, default 20
+        How many to write out.
+
+    Returns
+    -------
+    str
+        The list.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], at_most=2)
+    'a, b and 1 more'
+    """
+    every = list(names)
+    rest = len(every) - at_most
+    return ", ".join(every[:at_most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _as_array(value: object, argument: str) -> Shaped[np.ndarray, "..."]:
+    if isinstance(value, np.ma.MaskedArray):
+        return value
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"`{argument}` could not be read as an array: {str(error).rstrip('.')}. Pass rows "
+            "of equal length that hold numbers."
+        ) from error
+
+
+def _floats_of_objects(
+    data: Shaped[np.ndarray, "..."], mask: Bool[np.ndarray, "..."], subject: str
+) -> Float64[np.ndarray, "..."]:
+    entries = enumerate(zip(data.flat, mask.flat, strict=True))
+    per_row = max(data.size // max(len(data), 1), 1)
+    numbers_ = [_float_of(entry, hidden, i // per_row, subject) for i, (entry, hidden) in entries]
+    return np.array(numbers_, dtype=np.float64).reshape(data.shape)
+
+
+def _float_of(entry: Any, hidden: Any, row: int, subject: str) -> float:
+    if hidden or entry is None or entry is _pandas_na():
+        return float("nan")
+    if isinstance(entry, numbers.Real | Decimal | np.bool_):
+        try:
+            return float(entry)
+        except (OverflowError, ValueError) as error:
+            raise DataError(f"{subject} holds {entry!r:.40} in row {row}: {error}.") from error
+    refused = f"holds {type(entry).__name__} objects, which are not numbers; pass real numbers"
+    kind = "U" if isinstance(entry, str | bytes) else np.asarray(entry).dtype.kind
+    raise DataError(f"{subject} {_REFUSED_KINDS.get(kind, refused)} (first in row {row}).")
+
+
+def _pandas_na() -> object:
+    # without pandas imported no pandas.NA exists; the module itself is never an entry
+    return getattr(sys.modules.get("pandas"), "NA", sys)
+
+
+def _refuse_infinite(floats: Float64[np.ndarray, "..."], subject: str) -> None:
+    infinite = np.isinf(floats)
+    if infinite.any():
+        raise DataError(
+            f"{subject} holds {_counted(infinite, 'infinite value')}; replace the values or leave "
+            "out the rows."
+        )
+
+
+def _refuse_missing(floats: Float64[np.ndarray, "..."], subject: str) -> None:
+    missing = np.isnan(floats)
+    if missing.any():
+        raise DataError(
+            f"{subject} holds {_counted(missing, 'missing value')}; fill the values or leave out "
+            "the rows."
+        )
+
+
+def _counted(where: Bool[np.ndarray, "..."], noun: str) -> str:
+    count, first = int(where.sum()), np.argwhere(where)[0]
+    column = f", column {first[1]}" if where.ndim == 2 and where.shape[1] > 1 else ""
+    plural = "" if count == 1 else "s"
+    return f"{count} {noun}{plural} (first in row {first[0]}{column})"
+
+
+def _integer(value: object) -> int | None:
+    """Return a Python integer; None for anything else, booleans included."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return None
+    return int(value)
+
+
+def _is_jax_array(value: object) -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
+def _key_words(key: Any) -> list[int]:
+    import jax
+    import jax.numpy as jnp
+
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    if key.dtype != np.uint32 or key.ndim != 1:
+        raise OptionError(
+            f"`rng` must be one JAX key when it is a JAX array; got dtype {key.dtype} and shape "
+            f"{key.shape}. Pass jax.random.key(seed), or one row of a batch of keys."
+        )
+    return [int(word) for word in np.asarray(key)]

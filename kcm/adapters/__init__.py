@@ -1,0 +1,8 @@
+"""Fitted results of statsmodels and linearmodels, turned into a `kcm.FittedMoment`.
+
+Neither library is imported here: a fit is recognised by the name of its class.
+"""
+
+from kcm.adapters.dispatch import align_to_fit, fit_column, fitted_moment
+
+__all__ = ["align_to_fit", "fit_column", "fitted_moment"]

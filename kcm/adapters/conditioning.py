@@ -1,0 +1,155 @@
+"""Conditioning variables of a fit: the default, or what the caller asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Shaped
+
+from kcm._tables import as_table, is_table, is_text, numeric_column
+from kcm._validation import as_columns, listed
+from kcm.adapters.rows import FitRows
+from kcm.data import align, check_varies, formula_variables
+from kcm.exceptions import DataError
+
+__all__ = ["align_rows", "choose_conditioning"]
+
+
+def choose_conditioning(
+    rows: FitRows, conditioning: Any
+) -> tuple[Float64[np.ndarray, "n d"], tuple[str, ...]]:
+    """Conditioning variables on the observations of a fit, and their names.
+
+    Parameters
+    ----------
+    rows : FitRows
+        The rows of the fit.
+    conditioning : data frame, str, list of str, array_like or None
+        As for `kcm.specification_test`.
+
+    Returns
+    -------
+    values : ndarray of shape (n, d)
+        One row per observation.
+    names : tuple of str
+        One per column.
+
+    Raises
+    ------
+    DataError
+        When columns are unknown, not numbers, missing, constant, or not aligned with the fit.
+    """
+    table = _default(rows) if conditioning is None else _requested(rows, conditioning)
+    names = tuple(table.columns)
+    values = np.column_stack([_numbers(table[name], name) for name in names])
+    check_varies(values, names)
+    return rows.repeated(values), names
+
+
+def align_rows(rows: FitRows, values: Any, argument: str) -> pd.DataFrame:
+    """Bring values to the rows of a fit: by label when both carry one, otherwise by position.
+
+    Raises
+    ------
+    DataError
+        When labels are missing or repeated, or the number of rows differs.
+    """
+    table, index = _as_table(values, argument)
+    if index is not None and rows.index is not None:
+        labelled = table.set_axis(index, axis=0)
+        return align(labelled, rows.index, argument).reset_index(drop=True)
+    if len(table) == rows.n_rows:
+        return table.reset_index(drop=True)
+    dropped = f", {rows.n_dropped} with missing values left out" if rows.n_dropped else ""
+    raise DataError(
+        f"`{argument}` has {len(table)} rows and the fit used {rows.n_rows}{dropped}; pass the "
+        "rows that the fit used, in their order, or a data frame with the index of its data."
+    )
+
+
+def _as_table(values: Any, argument: str) -> tuple[pd.DataFrame, pd.Index | None]:
+    if is_table(values):
+        return as_table(values, argument)
+    columns = as_columns(values, argument)
+    names = [f"x{j + 1}" for j in range(columns.shape[1])]
+    return pd.DataFrame(_unmasked(columns), columns=names), None
+
+
+def _unmasked(columns: Shaped[np.ndarray, "n k"]) -> Shaped[np.ndarray, "n k"]:
+    """Masked entries as missing ones."""
+    mask = np.ma.getmaskarray(columns)
+    plain = np.ma.getdata(columns)
+    absent: Any = np.nan if plain.dtype.kind in "biuf" else None
+    return np.where(mask, absent, plain) if mask.any() else plain
+
+
+def _requested(rows: FitRows, conditioning: Any) -> pd.DataFrame:
+    names = _as_names(conditioning)
+    if names is None:
+        return align_rows(rows, conditioning, "conditioning")
+    if not names:
+        raise DataError("`conditioning` is an empty list; name at least one variable.")
+    return _columns(rows, names)
+
+
+def _as_names(conditioning: Any) -> list[str] | None:
+    if isinstance(conditioning, str):
+        return [conditioning]
+    if isinstance(conditioning, Sequence) and all(isinstance(c, str) for c in conditioning):
+        return list(dict.fromkeys(conditioning))
+    return None
+
+
+def _columns(rows: FitRows, names: Sequence[str]) -> pd.DataFrame:
+    columns = {name: rows.column(name, "conditioning") for name in names}
+    return pd.DataFrame({name: c.reset_index(drop=True) for name, c in columns.items()})
+
+
+def _default(rows: FitRows) -> pd.DataFrame:
+    table = _columns(rows, _default_names(rows))
+    varying = [name for name in table if table[name].nunique(dropna=False) > 1]
+    if not varying:
+        raise DataError(
+            "`conditioning` is needed: the fit has no regressor that varies, so there is nothing "
+            "to condition on by default. Pass the variables that the residual should not depend on."
+        )
+    return table[varying]
+
+
+def _default_names(rows: FitRows) -> tuple[str, ...]:
+    """Variables that the formula mentions, or the exogenous design columns.
+
+    linearmodels keeps the design but not the data frame: there the variables are used when each
+    is a design column itself (`exper + I(exper**2)` gives `exper`), and the columns otherwise.
+    """
+    if rows.formula is None:
+        return rows.exogenous
+    variables = formula_variables(rows.formula, "conditioning")
+    if rows.frame is None:
+        return variables if set(variables) <= set(rows.exogenous) else rows.exogenous
+    outside = [name for name in variables if name not in rows.names]
+    if outside:
+        raise DataError(
+            f"`conditioning` is needed: the formula {rows.formula!r} mentions {listed(outside)}, "
+            "which is not in the data frame of the fit. Name the conditioning variables, or pass "
+            "them as a data frame or array."
+        )
+    return variables
+
+
+def _numbers(column: pd.Series, name: str) -> Float64[np.ndarray, " n"]:
+    if is_text(column):
+        raise DataError(
+            f"conditioning variable {name!r} holds text or categories, for which no kernels are "
+            "available; pass `conditioning` with numeric variables only, for example indicators "
+            "from pandas.get_dummies."
+        )
+    numbers = numeric_column(column, f"conditioning variable {name!r}")
+    missing = int(np.isnan(numbers).sum())
+    if missing:
+        raise DataError(
+            f"conditioning variable {name!r} is missing in {missing} of the {len(numbers)} rows "
+            "used by the fit; refit on the rows where it is complete."
+        )
+    return numbers

@@ -1,0 +1,112 @@
+"""What an adapter hands over, and the checks that all adapters share."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float
+
+from kcm.exceptions import DataError
+
+__all__ = [
+    "Estimate",
+    "check_converged",
+    "check_has_data",
+    "check_not_exact",
+    "inverse_information",
+]
+
+# An eigenvalue this far below zero, relative to the largest, is not rounding.
+_NEGATIVE_CURVATURE = 1e-8
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """Residuals of a fit and how they depend on its parameters, one row per observation.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n,)
+        psi_i, in the units of the outcome and unweighted.
+    jacobian : ndarray of shape (n, p)
+        S_i = d psi_i / d theta.
+    gain : ndarray of shape (n, p)
+        L_i = d l_i / d psi_i.
+    influence : ndarray of shape (n, p)
+        l_i, so that theta_hat - theta is close to the mean of l_i.
+    moment : str
+        The residual in words.
+    estimator : str
+        Name of the estimator.
+    """
+
+    residuals: Float[np.ndarray, " n"]
+    jacobian: Float[np.ndarray, "n p"]
+    gain: Float[np.ndarray, "n p"]
+    influence: Float[np.ndarray, "n p"]
+    moment: str
+    estimator: str
+
+
+def check_has_data(model: Any) -> None:
+    """Refuse a fit whose data were removed to save space."""
+    if model.exog is None or model.endog is None:
+        raise DataError(
+            f"`fit` ({type(model).__name__}) has no data any more (`remove_data()` was called); "
+            "fit the model again and keep the data."
+        )
+
+
+def check_converged(fit: Any) -> None:
+    """Refuse a likelihood fit whose optimiser reported failure."""
+    reported = (getattr(fit, "mle_retvals", None) or {}).get("converged", True)
+    if not (reported and getattr(fit, "converged", True)):
+        raise DataError(
+            f"`fit`: the {type(fit.model).__name__} fit did not converge, so its residuals are "
+            "not those of the model; refit with more iterations (`maxiter=`), another `method=`, "
+            "or rescaled variables."
+        )
+
+
+def check_not_exact(
+    errors: Float[np.ndarray, " n"], outcome: Float[np.ndarray, " n"], precision: float
+) -> None:
+    """Refuse a fit that reproduces the outcome up to the precision of its algorithm."""
+    if np.abs(errors).max() <= precision * np.abs(outcome).max():
+        raise DataError(
+            "`fit` fits exactly: every residual is zero up to rounding, so there is nothing to "
+            "test. Use fewer parameters than observations, and check that the outcome is not a "
+            "function of the regressors."
+        )
+
+
+def inverse_information(information: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
+    """Generalised inverse of minus a mean Hessian.
+
+    Rows and columns are brought to unit diagonal first, so that the units of the parameters do
+    not decide what counts as singular. Collinear regressors are allowed: the choice among their
+    coefficients changes neither the residuals nor the null law.
+
+    Raises
+    ------
+    DataError
+        When the matrix is not finite or has a clearly negative direction.
+    """
+    if not np.isfinite(information).all():
+        raise _not_concave()
+    size = np.sqrt(np.abs(np.diag(information)))
+    size = np.where(size > 0, size, 1.0)
+    scaled = information / np.outer(size, size)
+    eigenvalues = np.linalg.eigvalsh(scaled)
+    if eigenvalues[0] < -_NEGATIVE_CURVATURE * eigenvalues[-1]:
+        raise _not_concave()
+    return np.asarray(np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size))
+
+
+def _not_concave() -> DataError:
+    return DataError(
+        "`fit`: the log-likelihood is not concave at the estimate, so the influence of an "
+        "observation is not defined. A dispersion parameter at its boundary does this (fit the "
+        "model without it, for example Poisson), and so does a fit that has not converged."
+    )

@@ -1,0 +1,109 @@
+"""Instrumental variables: IV2SLS of statsmodels; IV2SLS, IVLIML and IVGMM of linearmodels."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
+from kcm.exceptions import UnsupportedModelError
+
+__all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
+
+_ROUNDING = 1e-12
+
+
+def two_stage_least_squares(fit: Any) -> Estimate:
+    r"""2SLS of statsmodels.sandbox: :math:`L_i = (\hat X'X/n)^{-1}\hat x_i`."""
+    model = fit.model
+    check_has_data(model)
+    exog, instruments = np.asarray(model.exog, float), np.asarray(model.instrument, float)
+    projected = _project(exog, instruments)
+    gain = projected @ np.linalg.inv(projected.T @ exog / len(exog)).T
+    outcome = np.asarray(model.endog, float)
+    return _linear(fit, outcome, exog, gain, model.endog_names)
+
+
+def k_class(fit: Any) -> Estimate:
+    r"""2SLS, LIML and Fuller of linearmodels, and its OLS.
+
+    Notes
+    -----
+    :math:`L_i = V^{-1}\sqrt{w_i}\hat x_i` with :math:`\hat X = P_Z X` of the weighted data and
+    :math:`V = n^{-1}X'[(1 - \kappa)I + \kappa P_Z]X`, as the robust covariance of linearmodels.
+    An estimated kappa differs from 1 by O(1/n) and moves the estimate at that order only.
+    """
+    model, kappa = fit.model, _kappa(fit)
+    exog, outcome, root = _iv_data(model)
+    wexog = root * exog
+    projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
+    bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
+    gain = root * projected @ np.linalg.inv(bread).T
+    return _linear(fit, outcome, exog, gain, _name(model))
+
+
+def generalised_moments(fit: Any) -> Estimate:
+    r"""IVGMM and IVGMMCUE of linearmodels.
+
+    Notes
+    -----
+    :math:`L_i = (D'WD)^{-1}D'W w_iz_i`, :math:`D = n^{-1}\sum_i w_iz_ix_i'`, W the weight matrix
+    of the estimate. That W was estimated, or updated continuously, has no first-order effect.
+    """
+    model = fit.model
+    exog, outcome, root = _iv_data(model)
+    instruments = root**2 * np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    slope = instruments.T @ exog / len(exog)
+    weighted = slope.T @ np.asarray(fit.weight_matrix, float)
+    gain = instruments @ np.linalg.solve(weighted @ slope, weighted).T
+    return _linear(fit, outcome, exog, gain, _name(model))
+
+
+def _kappa(fit: Any) -> float:
+    """Kappa of the fit; any value serves when no regressor is endogenous."""
+    model, kappa = fit.model, float(fit.kappa)
+    fixed = getattr(model, "_kappa", None)
+    if model.endog.shape[1] and fixed is not None and fixed != 1:
+        raise UnsupportedModelError(
+            f"`fit` is a k-class estimate with a fixed kappa of {fixed:g}, which is not "
+            "consistent when a regressor is endogenous. Supported are kappa = 1 (IV2SLS), an "
+            "estimated kappa (IVLIML) and Fuller's (IVLIML with `fuller=`)."
+        )
+    return kappa
+
+
+def _iv_data(
+    model: Any,
+) -> tuple[Float[np.ndarray, "n p"], Float[np.ndarray, " n"], Float[np.ndarray, "n 1"]]:
+    """Regressors, outcome and square roots of the weights of a linearmodels IV model."""
+    exog = np.hstack([model.exog.ndarray, model.endog.ndarray])
+    return exog, model.dependent.ndarray[:, 0], np.sqrt(model.weights.ndarray)
+
+
+def _project(
+    columns: Float[np.ndarray, "n p"], instruments: Float[np.ndarray, "n m"]
+) -> Float[np.ndarray, "n p"]:
+    return np.asarray(instruments @ np.linalg.lstsq(instruments, columns, rcond=None)[0])
+
+
+def _name(model: Any) -> str:
+    return str(model.dependent.cols[0])
+
+
+def _linear(
+    fit: Any,
+    outcome: Float[np.ndarray, " n"],
+    exog: Float[np.ndarray, "n p"],
+    gain: Float[np.ndarray, "n p"],
+    name: str,
+) -> Estimate:
+    residuals = outcome - exog @ np.asarray(fit.params, float)
+    check_not_exact(residuals, outcome, _ROUNDING)
+    return Estimate(
+        residuals=residuals,
+        jacobian=-exog,
+        gain=gain,
+        influence=gain * residuals[:, None],
+        moment=f"{name} - x'b",
+        estimator=type(fit.model).__name__.lstrip("_"),
+    )

@@ -1,0 +1,196 @@
+"""The command line: ``kcm test FORMULA --data FILE_OR_NAME``."""
+
+import argparse
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import kcm
+from kcm.data import Sample, formula_variables
+from kcm.data.names import check_names
+from kcm.exceptions import DataError, KCMError, OptionError
+from kcm.kernels import Gaussian, InverseMultiquadric, Kernel, Laplace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["main"]
+
+KERNELS: MappingProxyType[str, Callable[[], Kernel]] = MappingProxyType(
+    {"gaussian": Gaussian, "laplace": Laplace, "imq": InverseMultiquadric}
+)
+# Command-line name -> constructor in statsmodels.formula.api
+MODELS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "ols": "ols",
+        "logit": "logit",
+        "probit": "probit",
+        "poisson": "poisson",
+        "negative-binomial": "negativebinomial",
+        "median": "quantreg",
+    }
+)
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``kcm``; by default those of the process.
+
+    Returns
+    -------
+    int
+        0, or 2 when something in the call must be changed; a line on standard error says what.
+
+    Examples
+    --------
+    >>> main(["test", "logwage ~ age", "--data", "no-such-file.csv"])
+    2
+    """
+    options = _parser().parse_args(arguments)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        code, text = _outcome(options)
+    for message in dict.fromkeys(str(w.message) for w in caught):
+        print(f"kcm: warning: {message}", file=sys.stderr)
+    print(text, file=sys.stderr if code else sys.stdout)
+    return code
+
+
+def _outcome(options: argparse.Namespace) -> tuple[int, str]:
+    try:
+        result = _test(options)
+    except KCMError as error:
+        return 2, "kcm: error: " + " ".join(str(error).split())
+    return 0, json.dumps(result.to_dict()) if options.json else str(result.summary())
+
+
+def _test(options: argparse.Namespace) -> kcm.KCMTestResult:
+    data = read_data(options.data)
+    names = _names(options.conditioning)
+    _check_variables(options.formula, data)
+    complete = Sample.from_frame(data, names) if names else None
+    rows = data if complete is None else data.iloc[complete.kept]
+    result = kcm.specification_test(
+        _fit(options.model, options.formula, rows),
+        conditioning=names or None,
+        kernel=KERNELS[options.kernel](),
+        statistic=options.statistic,
+        null=_null(options),
+        rng=options.rng,
+    )
+    n_dropped = result.n_dropped + (complete.n_dropped if complete else 0)
+    return dataclasses.replace(result, n_dropped=n_dropped)
+
+
+def read_data(source: str) -> "pd.DataFrame":
+    """Read a CSV or Parquet file, or a data set by its name.
+
+    Parameters
+    ----------
+    source : str
+        A path that ends in .csv, .csv.gz, .parquet or .pq, or a name of `kcm.datasets`.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    DataError
+        When there is no such file or data set, or the file cannot be read.
+
+    Examples
+    --------
+    >>> read_data("cps71").shape
+    (205, 2)
+    """
+    path = Path(source)
+    if path.is_file():
+        return _read_file(path)
+    if path.name.lower().endswith(SUFFIXES) or path.parent != Path():
+        raise DataError(f"`--data`: there is no file {source!r}.")
+    return kcm.datasets.load(source)
+
+
+def _read_file(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise DataError(f"`--data`: {path} must end in one of {', '.join(SUFFIXES)}.")
+    try:
+        return pd.read_csv(path) if ".csv" in name else pd.read_parquet(path)
+    except ImportError as error:
+        raise DataError("`--data`: Parquet needs pyarrow: python -m pip install pyarrow") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"`--data`: {path} cannot be read: {error}") from error
+
+
+def _check_variables(formula: str, data: "pd.DataFrame") -> None:
+    """Refuse a formula that does not parse, or whose variables are not columns."""
+    for side in ("response", "regressors"):
+        check_names(formula_variables(formula, side), list(data.columns), "`--data`")
+
+
+def _fit(model: str, formula: str, data: "pd.DataFrame") -> Any:
+    import statsmodels.formula.api as smf
+
+    quiet = {} if model in ("ols", "median") else {"disp": 0}
+    try:
+        return getattr(smf, MODELS[model])(formula, data=data).fit(**quiet)
+    except Exception as error:
+        raise DataError(f"the {model} fit of {formula!r} failed: {error}") from error
+
+
+def _null(options: argparse.Namespace) -> kcm.Asymptotic | kcm.MultiplierBootstrap:
+    if options.bootstrap is None:
+        return kcm.Asymptotic(groups=options.groups)
+    return kcm.MultiplierBootstrap(options.bootstrap, groups=options.groups)
+
+
+def _names(text: str | None) -> list[str]:
+    if text is None:
+        return []
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise OptionError(f"`--conditioning` must be column names split by commas; got {text!r}.")
+    return names
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kcm", description="Kernel conditional moment tests: is a fitted model right?"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    test = commands.add_parser("test", help="fit a model by formula and test its specification")
+    test.add_argument("formula", metavar="FORMULA", help='for instance "logwage ~ age + I(age**2)"')
+    test.add_argument(
+        "--data", required=True, metavar="FILE_OR_NAME", help="CSV or Parquet file, or a data set"
+    )
+    test.add_argument(
+        "--conditioning", metavar="A,B", help="columns (default: those the formula mentions)"
+    )
+    test.add_argument("--model", choices=MODELS, default="ols", help="default: ols")
+    test.add_argument("--kernel", choices=KERNELS, default="gaussian", help="default: gaussian")
+    test.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
+    test.add_argument(
+        "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
+    )
+    test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
+    test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
+    test.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

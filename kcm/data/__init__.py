@@ -1,0 +1,8 @@
+"""Formulas, tables and arrays, read into samples."""
+
+from kcm.data.alignment import align
+from kcm.data.formulas import Roles, formula_variables
+from kcm.data.sample import Sample, as_sample
+from kcm.data.variation import check_varies
+
+__all__ = ["Roles", "Sample", "align", "as_sample", "check_varies", "formula_variables"]

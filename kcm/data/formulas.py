@@ -1,0 +1,260 @@
+"""Formulas: which variables each side mentions, and the design matrices they describe."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from kcm._validation import check_option
+from kcm.exceptions import DataError, OptionError
+
+__all__ = ["SIDES", "Roles", "design", "formula_variables", "uses_neighbouring_rows"]
+
+SIDES = ("response", "regressors", "conditioning")
+
+_FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
+_FEATURES = {"twosided", "multipart", "multistage"}
+_CONTRASTS = {"contr", "Treatment", "Sum", "Poly", "Helmert", "Diff"}
+_SHIFTS = re.compile(r"\b(lag|shift|diff)\s*\(")
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Roles(Mapping[str, tuple[str, ...]]):
+    """Which columns of a sample play which role; a role without columns is left out.
+
+    Parameters
+    ----------
+    response, regressors, conditioning : tuple of str, default ()
+        Column names.
+
+    Examples
+    --------
+    >>> dict(Roles(response=("logwage",), conditioning=("age",)))
+    {'response': ('logwage',), 'conditioning': ('age',)}
+    """
+
+    response: tuple[str, ...] = ()
+    regressors: tuple[str, ...] = ()
+    conditioning: tuple[str, ...] = ()
+
+    def __getitem__(self, role: str) -> tuple[str, ...]:
+        if role not in list(self):
+            raise KeyError(role)
+        names: tuple[str, ...] = getattr(self, role)
+        return names
+
+    def __iter__(self) -> Iterator[str]:
+        return (role for role in SIDES if getattr(self, role))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def formula_variables(formula: str, side: str) -> tuple[str, ...]:
+    """Name the raw variables that one side of a formula mentions.
+
+    Parameters
+    ----------
+    formula : str
+        A formula like ``y ~ x1 + x2``, ``y ~ x1 + x2 | z1 + z2``, or, for instrumental
+        variables, ``y ~ x1 + [x2 ~ z1]``.
+    side : {"response", "regressors", "conditioning"}
+        ``"response"``: left of ``~``. ``"regressors"``: right of it, up to ``|``, endogenous
+        ones included. ``"conditioning"``: right of ``|`` where there is one, otherwise the
+        regressors; of a bracketed formula, the exogenous regressors and the instruments.
+
+    Returns
+    -------
+    tuple of str
+        Names in the order of first mention.
+
+    Raises
+    ------
+    OptionError
+        If the formula cannot be read or `side` is not one of the three.
+
+    Notes
+    -----
+    Names inside calls count (``age`` in ``bs(age, df=4)``); functions, contrasts and ``np`` do
+    not.
+
+    Examples
+    --------
+    >>> formula_variables("logwage ~ age + I(age**2) + np.log(educ)", "regressors")
+    ('age', 'educ')
+    >>> formula_variables("y ~ x | z1 + z2", "conditioning")
+    ('z1', 'z2')
+    >>> formula_variables("y ~ x1 + [x2 ~ z1 + z2]", "conditioning")
+    ('x1', 'z1', 'z2')
+    """
+    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(name for factor in factors for name in _variables(factor)))
+
+
+def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Evaluate the response and the regressors of a formula.
+
+    Parameters
+    ----------
+    formula : str
+        A formula without brackets; what follows ``|`` is not evaluated.
+    table : pandas.DataFrame
+        Complete rows. Names resolve in its columns, in numpy as ``np`` and in formulaic's
+        transforms, nowhere else.
+
+    Returns
+    -------
+    response, regressors : pandas.DataFrame
+        One row per row of `table`.
+
+    Raises
+    ------
+    OptionError
+        If the formula cannot be read, or has brackets.
+    DataError
+        If it cannot be evaluated on `table`, or its response is not a number.
+
+    Examples
+    --------
+    >>> y, x = design("y ~ a", pd.DataFrame({"y": [1.0, 2.0], "a": [3.0, 4.0]}))
+    >>> list(y), list(x)
+    (['y'], ['Intercept', 'a'])
+    """
+    response, (regressors, *_) = _parse(formula)
+    if _stages(regressors):
+        raise OptionError(
+            f"`formula` must not have brackets here; got {formula!r}. Fit the model with "
+            "linearmodels and pass the fitted result, or name the instruments after `|`."
+        )
+    left = _evaluate(response, table, formula)
+    if left.model_spec.factor_contrasts:
+        raise DataError(
+            f"the response of `formula` {formula!r} holds text or categories; make it a number, "
+            "for example I(answer == 'yes')."
+        )
+    return pd.DataFrame(left), pd.DataFrame(_evaluate(regressors, table, formula))
+
+
+def uses_neighbouring_rows(formula: str) -> bool:
+    """Tell whether a formula calls ``lag``, ``shift`` or ``diff``.
+
+    Parameters
+    ----------
+    formula : str
+        The formula.
+
+    Returns
+    -------
+    bool
+        True if leaving out rows would change what the formula means.
+
+    Examples
+    --------
+    >>> uses_neighbouring_rows("y ~ lag(x)"), uses_neighbouring_rows("y ~ lagged")
+    (True, False)
+    """
+    return _SHIFTS.search(formula) is not None
+
+
+def _parse(formula: object) -> tuple[Any, tuple[Any, ...]]:
+    """Split a formula into the terms left of ``~`` and the one or two parts right of it."""
+    if not isinstance(formula, str):
+        raise OptionError(f"`formula` must be a string; got {type(formula).__name__}. {_FORM}")
+    parsed = _read(formula)
+    response, right = getattr(parsed, "lhs", None), getattr(parsed, "rhs", None)
+    if not response or isinstance(response, tuple):
+        raise OptionError(f"`formula` must have one response left of `~`; got {formula!r}. {_FORM}")
+    parts = right if isinstance(right, tuple) else (right,)
+    if len(parts) > 2 or (len(parts) == 2 and any(map(_stages, parts))):
+        raise OptionError(
+            "`formula` must have at most one `|` right of `~`, and none together with brackets; "
+            f"got {formula!r}. {_FORM}"
+        )
+    return response, parts
+
+
+def _read(formula: str) -> Any:
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+    from formulaic.parser import DefaultFormulaParser
+
+    parser = DefaultFormulaParser(feature_flags=_FEATURES)
+    try:
+        return Formula(formula, _parser=parser, _ordering="none")
+    except (FormulaicError, SyntaxError) as error:
+        raise OptionError(
+            f"`formula` could not be read: {_first_line(error).split('. ')[0]}; got {formula!r}. {_FORM}"
+        ) from error
+
+
+def _stages(part: Any) -> tuple[Any, ...]:
+    """List the bracketed ``[endogenous ~ instruments]`` parts."""
+    return tuple(getattr(part, "deps", ()))
+
+
+def _factors_by_side(response: Any, parts: tuple[Any, ...]) -> dict[str, list[Any]]:
+    first, stages = parts[0], _stages(parts[0])
+    endogenous = [factor for stage in stages for factor in _factors(stage.lhs)]
+    fitted = {f"{term}_hat" for stage in stages for term in stage.lhs}
+    terms = first.root if stages else first
+    exogenous = [factor for factor in _factors(terms) if factor.expr not in fitted]
+    instruments = [factor for stage in stages for factor in _factors(stage.rhs)]
+    return {
+        "response": _factors(response),
+        "regressors": exogenous + endogenous,
+        "conditioning": _factors(parts[1]) if len(parts) == 2 else exogenous + instruments,
+    }
+
+
+def _factors(terms: Any) -> list[Any]:
+    return [factor for term in terms for factor in term.factors]
+
+
+def _variables(factor: Any) -> list[str]:
+    """Name the variables of one factor, in the order in which its text mentions them."""
+    from formulaic.parser.types import Factor
+
+    if factor.eval_method is not Factor.EvalMethod.PYTHON:
+        return sorted(factor.required_variables)
+    return sorted(_python_variables(factor), key=lambda name: (_position(name, factor.expr), name))
+
+
+def _python_variables(factor: Any) -> set[str]:
+    from formulaic.utils.variables import Variable, get_required_variables
+
+    # formulaic reports nothing for stateful transforms (bs, poly, center, ...) before a design
+    # matrix is built; read without its namespace, an expression tells all its names
+    found = factor.required_variables | get_required_variables(factor.expr, {})
+    function = Variable.Role.CALLABLE
+    names = {str(v.root) for v in found if "." in v or function not in v.roles}
+    return names - {"np"} - (_CONTRASTS if factor.expr.startswith("C(") else set())
+
+
+def _position(name: str, text: str) -> int:
+    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
+    return found.start() if found else len(text)
+
+
+def _evaluate(terms: Any, table: pd.DataFrame, formula: str) -> Any:
+    from formulaic import Formula
+
+    by_degree = Formula(list(terms))
+    try:
+        with np.errstate(all="ignore"):
+            return by_degree.get_model_matrix(
+                table, context={"np": np}, na_action="ignore", output="pandas"
+            )
+    # a formula runs the caller's own expressions, which may raise anything
+    except Exception as error:
+        raise DataError(
+            f"`formula` {formula!r} could not be evaluated: {_first_line(error)}. Use columns of "
+            "the data, numpy as `np`, and the transforms of formulaic."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

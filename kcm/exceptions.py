@@ -1,0 +1,38 @@
+"""Errors and warnings of the library.
+
+Each error also derives from the built-in error that a caller would expect, so that
+``except ValueError`` keeps working.
+"""
+
+__all__ = [
+    "DataError",
+    "KCMError",
+    "MissingRowsWarning",
+    "OptionError",
+    "TiedDistancesWarning",
+    "UnsupportedModelError",
+]
+
+
+class KCMError(Exception):
+    """Base of every error that the library raises on purpose."""
+
+
+class DataError(KCMError, ValueError):
+    """Data that cannot be used: wrong shape, missing, infinite, not numbers, misaligned."""
+
+
+class OptionError(KCMError, ValueError):
+    """An option outside its allowed values, or options that contradict each other."""
+
+
+class UnsupportedModelError(KCMError, TypeError):
+    """A fitted model for which residuals, jacobian and influence are not known."""
+
+
+class MissingRowsWarning(UserWarning):
+    """Rows were left out because they hold missing values."""
+
+
+class TiedDistancesWarning(UserWarning):
+    """The median distance is zero and a bandwidth rule used its documented fallback."""

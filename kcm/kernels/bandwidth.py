@@ -1,0 +1,194 @@
+"""Bandwidth rules: from the conditioning columns to one length per column."""
+
+import abc
+import warnings
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.distance import pdist
+
+from kcm.exceptions import DataError, OptionError, TiedDistancesWarning
+from kcm.kernels._parameters import Parameter, as_parameter, check_positive
+
+__all__ = [
+    "BandwidthRule",
+    "CoordinatewiseMedian",
+    "MedianHeuristic",
+    "as_bandwidth",
+    "check_bandwidth",
+    "resolve_bandwidth",
+]
+
+# The median heuristic is exact up to this many rows and uses this many beyond.
+MAX_ROWS = 4_096
+SUBSAMPLE_SEED = 20_200_720
+
+
+class BandwidthRule(eqx.Module):
+    """A rule that turns conditioning columns into bandwidths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import MedianHeuristic
+    >>> isinstance(MedianHeuristic(), BandwidthRule)
+    True
+    """
+
+    @abc.abstractmethod
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+        """Return one bandwidth per column of x, in the units of that column."""
+
+
+class MedianHeuristic(BandwidthRule):
+    r"""The median heuristic on standardised columns, the default of the library.
+
+    .. math:: h_j = \mathrm{sd}_j \; \mathrm{median}_{i<k} |z_i - z_k| \,/\, \sqrt 2,
+
+    where z are the columns divided by their standard deviations. A Gaussian kernel then is
+    exp(-D / median D) with D the squared distances of z.
+
+    Exact up to 4,096 rows. Above that on 4,096 rows drawn without replacement with the fixed seed
+    20200720, after sorting the rows, so that their order does not matter. Where more than half of
+    the distances are zero the median is replaced by the mean of the distances that are not, with
+    a `TiedDistancesWarning`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> MedianHeuristic()(np.array([[0.0], [1.0], [3.0]])).round(4)
+    array([1.4142])
+    """
+
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+        """Return the bandwidths of the columns of x."""
+        deviation = column_deviations(x)
+        distances = pdist(_at_most(MAX_ROWS, (x - x.mean(axis=0)) / deviation))
+        return deviation * (_median_distance(distances) / np.sqrt(2.0))
+
+
+class CoordinatewiseMedian(BandwidthRule):
+    r"""The rule of the authors of the kernel conditional moment test, column by column.
+
+    .. math:: h_j^2 = \tfrac12 \, \mathrm{median} \{ (x_{ij} - x_{kj})^2 > 0 \},
+
+    over all pairs of rows (Muandet, Jitkrittum and Kuebler 2020, code accompanying the paper,
+    which uses at most 100 random rows where this rule uses all). For replication: in several
+    dimensions it gives a much narrower kernel than `MedianHeuristic`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> CoordinatewiseMedian()(np.array([[0.0], [0.0], [2.0]])).round(4)
+    array([1.4142])
+    """
+
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+        """Return the bandwidths of the columns of x."""
+        column_deviations(x)
+        return np.array([np.sqrt(_median_square(column) / 2.0) for column in x.T])
+
+
+def column_deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Return the standard deviation of each column; a column that does not vary is an error."""
+    rounding = 8 * np.finfo(float).eps * np.abs(x).max(axis=0)
+    constant = np.flatnonzero(np.ptp(x, axis=0) <= rounding)
+    if len(constant):
+        raise DataError(
+            f"column {constant.tolist()} of `x` does not vary, so it has no bandwidth; "
+            "leave it out."
+        )
+    return np.asarray(x.std(axis=0))
+
+
+def _at_most(n_rows: int, z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
+    if len(z) <= n_rows:
+        return z
+    ordered = z[np.lexsort(z.T[::-1])]
+    chosen = np.random.default_rng(SUBSAMPLE_SEED).choice(len(z), n_rows, replace=False)
+    return ordered[chosen]
+
+
+def _median_distance(distances: Float[np.ndarray, " k"]) -> float:
+    median = float(np.median(distances))
+    if median > 0:
+        return median
+    warnings.warn(
+        "more than half of the pairs of rows have the same conditioning values; the bandwidth "
+        "uses the mean of the distances that are not zero instead of the median",
+        TiedDistancesWarning,
+        stacklevel=2,
+    )
+    return float(distances[distances > 0].mean())
+
+
+def _median_square(column: Float[np.ndarray, " n"]) -> float:
+    """Median of the non-zero squared differences, from order statistics found without n^2 memory."""
+    ordered = np.sort(column)
+    n = len(ordered)
+    n_zero = _count_within(ordered, 0.0)
+    n_positive = n * (n - 1) // 2 - n_zero
+    ranks = n_zero + np.array([(n_positive + 1) // 2, n_positive // 2 + 1])
+    return float(np.mean([_nth_difference(ordered, int(rank)) ** 2 for rank in ranks]))
+
+
+def _count_within(ordered: Float[np.ndarray, " n"], width: float) -> int:
+    """Count the pairs i < k with x_k - x_i <= width."""
+    last = np.searchsorted(ordered, ordered + width, side="right")
+    return int((last - np.arange(1, len(ordered) + 1)).sum())
+
+
+def _nth_difference(ordered: Float[np.ndarray, " n"], rank: int) -> float:
+    """Return the rank-th smallest difference by bisection to the last bit of the double."""
+    low, high = 0.0, float(ordered[-1] - ordered[0]) * (1 + 4 * np.finfo(float).eps)
+    while low < (middle := (low + high) / 2) < high:
+        if _count_within(ordered, middle) >= rank:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+Bandwidth = Parameter | BandwidthRule
+
+
+def as_bandwidth(value: Any) -> Bandwidth:
+    """Return a rule unchanged and a number or a vector as a float64 array."""
+    return value if isinstance(value, BandwidthRule) else as_parameter(value)
+
+
+def check_bandwidth(value: Bandwidth) -> None:
+    """Refuse bandwidths that are not positive numbers, a vector of them, or a rule."""
+    if isinstance(value, BandwidthRule):
+        return
+    if value.ndim > 1:
+        raise OptionError(
+            f"`bandwidth` must be a number, a vector with one entry per column, or a rule; "
+            f"got an array of shape {value.shape}."
+        )
+    check_positive(value, "bandwidth")
+
+
+def resolve_bandwidth(value: Bandwidth, x: Float[np.ndarray, "n d"]) -> Parameter:
+    """Return the numbers: those given, or those that the rule gives on x."""
+    if isinstance(value, BandwidthRule):
+        return value(x)
+    if value.ndim == 1 and len(value) != x.shape[1]:
+        raise OptionError(
+            f"`bandwidth` has {len(value)} entries for {x.shape[1]} conditioning columns; "
+            "pass one number, or one per column."
+        )
+    return value
+
+
+def numbers(value: Bandwidth) -> Parameter:
+    """Return the bandwidth as numbers; a rule that was never resolved is an error."""
+    if isinstance(value, BandwidthRule):
+        raise OptionError(
+            f"the bandwidth rule {value!r} has not met any data; call `kernel.resolve(X)` first."
+        )
+    return value
+
+

@@ -1,0 +1,274 @@
+"""The kernel interface: one function of two points, everything else derived from it."""
+
+import abc
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from kcm._typing import Columns, Point, Value
+from kcm.exceptions import OptionError
+from kcm.kernels._parameters import Parameter, as_columns, as_parameter, check_positive, show
+
+__all__ = ["Constant", "Kernel", "Power", "Product", "Scaled", "Subspace", "Sum"]
+
+
+class Kernel(eqx.Module):
+    """A positive semi-definite function of two points.
+
+    A new kernel defines `__call__` on two single points; `cross`, `matrix` and `diagonal` follow.
+    A kernel with a faster whole-matrix form may give its own `cross`, which must agree with the
+    pointwise definition. Kernels are immutable pytrees, so they pass through `jax.jit`.
+
+    Kernels combine: ``k1 + k2``, ``k1 * k2``, ``2.0 * k``, ``k + 1.0`` and ``k ** 2``.
+
+    Notes
+    -----
+    These methods are pure JAX and follow its ambient precision. `kcm.gram` and the tests always
+    work in double precision.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from kcm.kernels import Kernel
+    >>> class Cosine(Kernel):
+    ...     def __call__(self, x, y):
+    ...         return jnp.cos(x - y).prod()
+    >>> Cosine().matrix(jnp.zeros((3, 2))).shape
+    (3, 3)
+    """
+
+    @abc.abstractmethod
+    def __call__(self, x: Point, y: Point) -> Value:
+        """Return k(x, y) for two single points of shape (d,)."""
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        """Return the (n, m) matrix of k(x_i, y_j)."""
+        return jax.vmap(lambda a: jax.vmap(lambda b: self(a, b))(y))(x)
+
+    def matrix(self, x: Columns) -> Float[Array, "n n"]:
+        """Return the (n, n) Gram matrix k(x_i, x_j)."""
+        return self.cross(x, x)
+
+    def diagonal(self, x: Columns) -> Float[Array, " n"]:
+        """Return k(x_i, x_i), shape (n,)."""
+        return jax.vmap(lambda a: self(a, a))(x)
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> "Kernel":
+        """Return the kernel with every bandwidth rule replaced by the numbers it gives on x."""
+        return self
+
+    def __repr__(self) -> str:
+        fields = (f"{f.name}={show(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+    def __add__(self, other: "Kernel | float | int") -> "Kernel":
+        return Sum(self, _as_kernel(other))
+
+    def __radd__(self, other: "Kernel | float | int") -> "Kernel":
+        # sum([...]) starts from the number 0
+        return self if isinstance(other, int) and other == 0 else Sum(_as_kernel(other), self)
+
+    def __mul__(self, other: "Kernel | float | int") -> "Kernel":
+        return Product(self, other) if isinstance(other, Kernel) else Scaled(self, other)
+
+    def __rmul__(self, other: "Kernel | float | int") -> "Kernel":
+        return self * other
+
+    def __pow__(self, exponent: float | int) -> "Kernel":
+        return Power(self, exponent)
+
+
+class Constant(Kernel):
+    """The kernel k(x, y) = value.
+
+    Parameters
+    ----------
+    value : float
+        Not negative.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> float(Constant(2.0)(jnp.zeros(1), jnp.ones(1)))
+    2.0
+    """
+
+    value: Parameter = eqx.field(converter=as_parameter)
+
+    def __check_init__(self) -> None:
+        check_positive(self.value, "value", allow_zero=True)
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        return jnp.full((), self.value, dtype=jnp.result_type(x))
+
+
+class Scaled(Kernel):
+    """The kernel factor * k(x, y).
+
+    Parameters
+    ----------
+    kernel : Kernel
+    factor : float
+        Not negative, so that the kernel stays positive semi-definite.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> float(Scaled(Constant(2.0), 3.0)(jnp.zeros(1), jnp.ones(1)))
+    6.0
+    """
+
+    kernel: Kernel
+    factor: Parameter = eqx.field(converter=as_parameter)
+
+    def __check_init__(self) -> None:
+        check_positive(self.factor, "factor", allow_zero=True)
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        return self.factor * self.kernel(x, y)
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        return self.factor * self.kernel.cross(x, y)
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        return Scaled(self.kernel.resolve(x), self.factor)
+
+
+class Sum(Kernel):
+    """The kernel left(x, y) + right(x, y).
+
+    Parameters
+    ----------
+    left, right : Kernel
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> float((Constant(2.0) + Constant(1.0))(jnp.zeros(1), jnp.ones(1)))
+    3.0
+    """
+
+    left: Kernel
+    right: Kernel
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        return self.left(x, y) + self.right(x, y)
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        return self.left.cross(x, y) + self.right.cross(x, y)
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        return Sum(self.left.resolve(x), self.right.resolve(x))
+
+
+class Product(Kernel):
+    """The kernel left(x, y) * right(x, y).
+
+    Parameters
+    ----------
+    left, right : Kernel
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> float((Constant(2.0) * Constant(4.0))(jnp.zeros(1), jnp.ones(1)))
+    8.0
+    """
+
+    left: Kernel
+    right: Kernel
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        return self.left(x, y) * self.right(x, y)
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        return self.left.cross(x, y) * self.right.cross(x, y)
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        return Product(self.left.resolve(x), self.right.resolve(x))
+
+
+class Power(Kernel):
+    """The kernel k(x, y) ** exponent.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    exponent : int
+        At least 1: fractional or negative powers need not be positive semi-definite.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> float((Constant(2.0) ** 3)(jnp.zeros(1), jnp.ones(1)))
+    8.0
+    """
+
+    kernel: Kernel
+    exponent: float | int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if isinstance(self.exponent, bool) or not isinstance(self.exponent, int):
+            raise OptionError(f"`exponent` must be an int of at least 1; got {self.exponent!r}.")
+        if self.exponent < 1:
+            raise OptionError(f"`exponent` must be at least 1; got {self.exponent}.")
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        return self.kernel(x, y) ** self.exponent
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        return self.kernel.cross(x, y) ** self.exponent
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        return Power(self.kernel.resolve(x), self.exponent)
+
+
+class Subspace(Kernel):
+    """A kernel that looks at some columns only.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    columns : int or sequence of int
+        Positions of the columns, from 0.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from kcm.kernels import Gaussian
+    >>> kernel = Subspace(Gaussian(1.0), 1)
+    >>> float(kernel(jnp.array([0.0, 5.0]), jnp.array([9.0, 5.0])))
+    1.0
+    """
+
+    kernel: Kernel
+    columns: tuple[int, ...] = eqx.field(static=True, converter=as_columns)
+
+    def __check_init__(self) -> None:
+        if not self.columns or min(self.columns) < 0:
+            raise OptionError(
+                f"`columns` must be one or more positions counted from 0; got {self.columns}."
+            )
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        chosen = np.asarray(self.columns)
+        return self.kernel(x[chosen], y[chosen])
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        chosen = np.asarray(self.columns)
+        return self.kernel.cross(x[:, chosen], y[:, chosen])
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        if max(self.columns) >= x.shape[1]:
+            raise OptionError(
+                f"`columns` {self.columns} reach beyond the {x.shape[1]} conditioning columns."
+            )
+        return Subspace(self.kernel.resolve(x[:, list(self.columns)]), self.columns)
+
+
+def _as_kernel(value: Kernel | float | int) -> Kernel:
+    return value if isinstance(value, Kernel) else Constant(value)

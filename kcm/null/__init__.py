@@ -1,0 +1,17 @@
+"""Null laws: how large the statistic gets when the model is right."""
+
+from kcm.null.asymptotic import Asymptotic
+from kcm.null.base import Null, NullDistribution
+from kcm.null.bootstrap import BootstrapDistribution, MultiplierBootstrap
+from kcm.null.pearson import PearsonIII
+from kcm.null.weighted_chi_square import WeightedChiSquare
+
+__all__ = [
+    "Asymptotic",
+    "BootstrapDistribution",
+    "MultiplierBootstrap",
+    "Null",
+    "NullDistribution",
+    "PearsonIII",
+    "WeightedChiSquare",
+]

@@ -1,0 +1,91 @@
+"""A small table that prints as text, HTML and LaTeX."""
+
+import html
+from dataclasses import dataclass
+
+__all__ = ["Summary"]
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A title, labelled rows and notes.
+
+    Parameters
+    ----------
+    title : str
+    rows : tuple of (str, str)
+        Label and value.
+    notes : tuple of str
+        Sentences below the table.
+
+    Examples
+    --------
+    >>> print(Summary("A test", (("p-value", "0.04"),), ("One note.",)))
+    ==============
+        A test
+    ==============
+    p-value   0.04
+    ==============
+    One note.
+    """
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def as_text(self) -> str:
+        """Return the table as plain text."""
+        width = max(len(label) for label, _ in self.rows) + 3
+        lines = [f"{label:<{width}}{value}" for label, value in self.rows]
+        total = max(len(line) for line in (*lines, self.title))
+        rule = "=" * total
+        heading = self.title.center(total).rstrip()
+        return "\n".join([rule, heading, rule, *lines, rule, *self.notes])
+
+    def as_html(self) -> str:
+        """Return the table as an HTML fragment."""
+        rows = "".join(
+            f"<tr><th scope='row' style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for label, value in self.rows
+        )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        caption = f"<caption>{html.escape(self.title)}</caption>"
+        return f"<table class='kcm-summary'>{caption}<tbody>{rows}</tbody></table>{notes}"
+
+    def as_latex(self) -> str:
+        """Return the table as a LaTeX tabular."""
+        rows = "\n".join(f"{_escape(a)} & {_escape(b)} \\\\" for a, b in self.rows)
+        notes = "".join(f"\n\n{_escape(note)}" for note in self.notes)
+        heading = f"\\multicolumn{{2}}{{c}}{{{_escape(self.title)}}} \\\\"
+        body = f"\\hline\n{heading}\n\\hline\n{rows}\n\\hline"
+        return f"\\begin{{tabular}}{{ll}}\n{body}\n\\end{{tabular}}{notes}"
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,148 @@
+"""The record that every test returns."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kcm.kernels import Kernel
+from kcm.null import NullDistribution
+from kcm.report import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["KCMTestResult"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class KCMTestResult:
+    """Outcome of a kernel conditional moment test.
+
+    Plain numbers, NumPy arrays and words: it pickles and holds nothing of the model.
+
+    Attributes
+    ----------
+    statistic : float
+        T = n M^2, in squared units of the residual.
+    pvalue : float
+        Probability of a statistic this large when the model is right.
+    null_distribution : NullDistribution
+        The law of the statistic under the null, with `pvalue(t)` and `critical_value(level)`.
+    n_obs : int
+        Observations used.
+    kernel : Kernel
+        The kernel with its bandwidths as numbers.
+    mmr : float
+        The squared maximum moment restriction M^2 = T / n; the U estimate can be negative.
+    statistic_name : {"U", "V"}
+    null_hypothesis, alternative : str
+        The two hypotheses in words.
+    conditioning_names : tuple of str
+    theta : str
+        "known", or how it was estimated.
+    n_dropped : int
+        Rows left out for missing values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
+    >>> result = kcm.KCMTest().run(kcm.FittedMoment(psi, x))
+    >>> result.null_hypothesis
+    'E[psi | x1] = 0'
+    """
+
+    statistic: float
+    pvalue: float
+    null_distribution: NullDistribution
+    n_obs: int
+    kernel: Kernel
+    mmr: float
+    statistic_name: str
+    null_hypothesis: str
+    alternative: str
+    conditioning_names: tuple[str, ...]
+    theta: str
+    n_dropped: int
+
+    def __repr__(self) -> str:
+        return (
+            f"KCMTestResult(statistic={self.statistic:.6g}, pvalue={self.pvalue:.4g}, "
+            f"n_obs={self.n_obs}, null={self.null_hypothesis!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+    def summary(self, level: float = 0.05) -> Summary:
+        """Return a table of the test and its verdict.
+
+        Parameters
+        ----------
+        level : float
+            Level of the critical value and the verdict, in (0, 1). Default 0.05.
+
+        Returns
+        -------
+        Summary
+            Prints as text; `as_html()` and `as_latex()` for documents.
+
+        Raises
+        ------
+        OptionError
+            When `level` is not in (0, 1).
+        """
+        critical = self.null_distribution.critical_value(level)
+        rows = (
+            ("Null hypothesis", self.null_hypothesis),
+            ("Alternative", self.alternative),
+            ("Theta", self.theta),
+            ("Observations", f"{self.n_obs:,}{_dropped(self.n_dropped)}"),
+            ("Kernel", repr(self.kernel)),
+            ("Null law", self.null_distribution.describe()),
+            (f"Statistic (n x MMR, {self.statistic_name})", f"{self.statistic:.6g}"),
+            (f"Critical value ({level:.3g})", f"{critical:.6g}"),
+            ("p-value", _pvalue(self.pvalue)),
+        )
+        return Summary("Kernel conditional moment test", rows, (self._verdict(level),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain numbers and words, ready for JSON."""
+        return {
+            "statistic": self.statistic,
+            "pvalue": self.pvalue,
+            "n_obs": self.n_obs,
+            "mmr": self.mmr,
+            "statistic_name": self.statistic_name,
+            "kernel": repr(self.kernel),
+            "null_distribution": self.null_distribution.describe(),
+            "null_hypothesis": self.null_hypothesis,
+            "alternative": self.alternative,
+            "conditioning_names": list(self.conditioning_names),
+            "theta": self.theta,
+            "n_dropped": self.n_dropped,
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the record as a data frame of one row."""
+        import pandas as pd
+
+        row = self.to_dict() | {"conditioning_names": ", ".join(self.conditioning_names)}
+        return pd.DataFrame([row])
+
+    def _verdict(self, level: float) -> str:
+        names = ", ".join(self.conditioning_names)
+        if self.pvalue <= level:
+            return f"Rejected at level {level:.3g}: the residual's mean varies with {names}."
+        return (
+            f"Not rejected at level {level:.3g}: "
+            f"no sign that the residual's mean varies with {names}."
+        )
+
+
+def _dropped(n_dropped: int) -> str:
+    return f" ({n_dropped:,} dropped: missing values)" if n_dropped else ""
+
+
+def _pvalue(pvalue: float) -> str:
+    return f"{pvalue:.4f}" if pvalue >= 0.001 else f"{pvalue:.2e}"

@@ -1,0 +1,59 @@
+"""Set-up of every test: checked annotations, strict JAX, and the shared fixtures."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from jaxtyping import install_import_hook
+
+REFERENCE = Path(__file__).parent / "reference"
+
+# Every annotation of kcm is checked at every call. The hook only reaches modules that are imported
+# after it.
+install_import_hook("kcm", "beartype.beartype")
+
+# An implicit broadcast or an implicit change of precision is an error in the tests. jax_enable_x64
+# stays at its default (off): the library has to give double precision by itself.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# The first call of a function compiles it, so the time of one example says nothing.
+hypothesis.settings.register_profile("kcm", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.load_profile("kcm")
+
+
+def read_reference(path: str) -> Any:
+    """Content of a file in tests/reference: a CSV as a DataFrame, a JSON file parsed.
+
+    It is read anew at every call, so that no test sees what another one did to it, and a column's
+    ``to_numpy()`` is read-only.
+    """
+    file = REFERENCE / path
+    if file.suffix == ".json":
+        return json.loads(file.read_text(encoding="utf-8"))
+    return pd.read_csv(file)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[[str], Any]:
+    """``reference("cps71_expected.csv")``: the numbers of another program, see its README."""
+    return read_reference
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Give the same generator, freshly seeded, to every test."""
+    return np.random.default_rng(20200802)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whatever lies in tests/performance as a timing."""
+    for item in items:
+        if "performance" in item.path.relative_to(Path(__file__).parent).parts:
+            item.add_marker(pytest.mark.performance)

@@ -1,0 +1,167 @@
+"""Data-generating processes under the null, each fitted in the usual way.
+
+Each design takes a generator and a sample size and returns what a user would hold: a fitted
+result, or a `FittedMoment`.
+"""
+
+import numpy as np
+import statsmodels.api as sm
+from linearmodels.iv import IV2SLS, IVGMM, IVLIML
+
+import kcm
+from kcm.adapters import fitted_moment
+
+
+def _normal(rng, x):
+    return rng.normal(size=len(x))
+
+
+def _heteroskedastic(rng, x):
+    return rng.normal(size=len(x)) * np.sqrt(0.1 + 0.1 * np.sum(x**2, axis=1))
+
+
+def _exponential(rng, x):
+    return rng.exponential(size=len(x)) - 1
+
+
+def _leverage(rng, x):
+    return rng.normal(size=len(x)) * np.sqrt(0.1 + 0.9 * x[:, 0] ** 2)
+
+
+def _ols(d, errors):
+    def design(rng, n):
+        x = rng.normal(size=(n, d))
+        return sm.OLS(1 + x.sum(axis=1) + errors(rng, x), sm.add_constant(x)).fit()
+
+    return design
+
+
+def wls(rng, n):
+    x = rng.normal(size=(n, 2))
+    y = 1 + x.sum(axis=1) + _heteroskedastic(rng, x)
+    return sm.WLS(y, sm.add_constant(x), weights=1 / (0.1 + 0.1 * np.sum(x**2, axis=1))).fit()
+
+
+def _index(rng, n, scale=1.0):
+    x = rng.normal(size=(n, 2))
+    return sm.add_constant(x), scale * (0.3 + 0.5 * x[:, 0] - 0.5 * x[:, 1])
+
+
+def logit(rng, n):
+    design, index = _index(rng, n)
+    return sm.Logit((rng.random(n) < 1 / (1 + np.exp(-index))).astype(float), design).fit(disp=0)
+
+
+def probit(rng, n):
+    design, index = _index(rng, n)
+    return sm.Probit((rng.normal(size=n) < index).astype(float), design).fit(disp=0)
+
+
+def poisson(rng, n):
+    design, index = _index(rng, n)
+    return sm.Poisson(rng.poisson(np.exp(index)), design).fit(disp=0)
+
+
+def poisson_overdispersed(rng, n):
+    design, index = _index(rng, n)
+    return sm.Poisson(rng.poisson(np.exp(index) * rng.gamma(2, 0.5, size=n)), design).fit(disp=0)
+
+
+def negative_binomial(rng, n):
+    design, index = _index(rng, n)
+    y = rng.poisson(np.exp(index) * rng.gamma(2, 0.5, size=n))
+    return sm.NegativeBinomial(y, design).fit(disp=0, maxiter=200)
+
+
+def gamma_log(rng, n):
+    design, index = _index(rng, n)
+    family = sm.families.Gamma(sm.families.links.Log())
+    return sm.GLM(rng.gamma(2, np.exp(index) / 2), design, family=family).fit()
+
+
+def quantile(rng, n):
+    x = rng.normal(size=(n, 2))
+    y = 1 + x.sum(axis=1) + rng.normal(size=n) * np.sqrt(0.5 + 0.2 * x[:, 0] ** 2)
+    return sm.QuantReg(y, sm.add_constant(x)).fit()
+
+
+def _endogenous(rng, n, k):
+    """Draw y, the endogenous x and k instruments, with a nonlinear first stage."""
+    z, h, v, w = rng.normal(size=(n, k)), *rng.normal(size=(3, n))
+    first_stage = 1.5 * np.tanh(z.sum(axis=1)) + 0.7 * (z[:, 0] ** 2 - 1)
+    x = first_stage + 0.8 * h + 0.6 * v
+    return 1 + x + 0.8 * h + 0.6 * w, x, z
+
+
+def _instrumental(estimator, k, **options):
+    def design(rng, n):
+        y, x, z = _endogenous(rng, n, k)
+        return estimator(y, np.ones((n, 1)), x, z, **options).fit()
+
+    return design
+
+
+def simeq(rng, n):
+    """Draw the demand and supply system of Muandet et al. (2020), each equation by 2SLS."""
+    r, w = rng.normal(size=(2, n))
+    v = rng.multivariate_normal([0, 0], 1e-3 * np.array([[1, 0.5**0.5], [0.5**0.5, 1]]), size=n)
+    q, p = r - w + v[:, 0], r + w + v[:, 1]
+    instruments = np.column_stack([r, w])
+    demand = IV2SLS(q, r, p, w).fit()
+    supply = IV2SLS(q, w, p, r).fit()
+    return kcm.stack_equations(
+        fitted_moment(demand, instruments), fitted_moment(supply, instruments)
+    )
+
+
+def clustered(rng, n):
+    """Draw clusters of 5 that share an error and a regressor; n / 5 of them."""
+    groups = np.repeat(np.arange(n // 5), 5)
+    x = rng.normal(size=(n // 5, 1))[groups] + 0.5 * rng.normal(size=(n, 1))
+    error = (rng.normal(size=n // 5)[groups] + rng.normal(size=n)) / np.sqrt(2)
+    return sm.OLS(1 + x[:, 0] + error, sm.add_constant(x)).fit()
+
+
+def uncorrected(rng, n):
+    """Declare theta known although the residuals are those of OLS: the published procedure."""
+    moment = fitted_moment(DESIGNS["ols-d1-normal"](rng, n))
+    return kcm.FittedMoment(moment.residuals, moment.conditioning)
+
+
+def known(rng, n):
+    x = rng.normal(size=(n, 2))
+    return kcm.FittedMoment(_heteroskedastic(rng, x), x)
+
+
+DESIGNS = {
+    "ols-d1-normal": _ols(1, _normal),
+    "ols-d1-heteroskedastic": _ols(1, _heteroskedastic),
+    "ols-d1-exponential": _ols(1, _exponential),
+    "ols-d5-normal": _ols(5, _normal),
+    "ols-d5-heteroskedastic": _ols(5, _heteroskedastic),
+    "ols-d5-exponential": _ols(5, _exponential),
+    "logit": logit,
+    "poisson": poisson,
+    "2sls-just-identified": _instrumental(IV2SLS, 1),
+    "2sls-over-identified": _instrumental(IV2SLS, 3),
+    "simeq": simeq,
+}
+OTHER_MODELS = {
+    "wls": wls,
+    "probit": probit,
+    "poisson-overdispersed": poisson_overdispersed,
+    "negative-binomial": negative_binomial,
+    "gamma-log": gamma_log,
+    "quantile": quantile,
+    "liml": _instrumental(IVLIML, 3),
+    "gmm": _instrumental(IVGMM, 3),
+    "known": known,
+}
+HEAVY_LEVERAGE = _ols(1, _leverage)
+
+
+def omitted_square(rng, n):
+    """Draw y = 1 + sum x + .3 (x1^2 - 1) + e, fitted without the square."""
+    x = rng.normal(size=(n, 5))
+    y = 1 + x.sum(axis=1) + 0.3 * (x[:, 0] ** 2 - 1) + rng.normal(size=n)
+    return sm.OLS(y, sm.add_constant(x)).fit()

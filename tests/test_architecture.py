@@ -1,0 +1,220 @@
+"""The shape of the code. Referee: its syntax tree, and a fresh interpreter."""
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kcm
+
+PACKAGE = Path(kcm.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Each row may import only from the rows above it. specification stands above the adapters because
+# specification_test hands a fitted model to them.
+ROWS = (
+    ("exceptions", "_typing"),
+    ("_validation", "report"),
+    ("_tables",),
+    ("kernels", "data"),
+    ("datasets", "gram", "moments"),
+    ("contraction",),
+    ("null", "embedding"),
+    ("results",),
+    ("adapters", "omnibus"),
+    ("specification",),
+    ("estimators", "classical"),
+    ("simulation", "plotting"),
+    ("__init__",),
+    ("cli",),
+)
+ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}
+
+# scipy for the distances of a bandwidth rule; JAX itself requires it.
+ARRAY_PACKAGES = {"equinox", "jax", "jaxtyping", "numpy", "scipy"}
+LAZY_PACKAGES = ("statsmodels", "linearmodels", "formulaic", "matplotlib", "polars", "sklearn")
+
+
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def module_name(file: Path) -> str:
+    """Dotted name: kcm/kernels/__init__.py is kcm.kernels, kcm/gram.py is kcm.gram."""
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def unit(module: str) -> str:
+    """Row entry of a module: kcm.kernels.base is kernels, kcm itself is __init__."""
+    return [*module.split("."), "__init__"][1]
+
+
+def imported(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
+    """Absolute names of everything that a tree imports, inside functions too."""
+    parent = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = parent[: len(parent) - node.level + 1] if node.level else []
+            base = ".".join(above + ([node.module] if node.module else []))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_of(file: Path) -> list[str]:
+    return list(imported(parse(file), module_name(file), file.name == "__init__.py"))
+
+
+def imported_units(names: list[str]) -> set[str]:
+    """Row entries among imported names; ``from kcm import __version__`` is an import of kcm."""
+    units = {unit(name) for name in names if name.split(".")[0] == "kcm"}
+    return {name if name in ROW else "__init__" for name in units}
+
+
+def nodes(file: Path, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
+    return (node for node in ast.walk(parse(file)) if isinstance(node, kind))
+
+
+def in_python(program: str) -> str:
+    """Output of a program in a fresh interpreter, without the set-up of the tests."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+for_each_file = pytest.mark.parametrize("file", FILES, ids=module_name)
+
+
+class TestImportOrder:
+    @pytest.mark.parametrize(
+        ("source", "expected"),
+        [
+            ("import kcm.null.asymptotic", {"null"}),
+            ("from kcm import specification", {"specification"}),
+            ("from kcm import __version__", {"__init__"}),
+            ("from .base import Kernel", {"kernels"}),
+            ("from ..specification import KCMTest", {"specification"}),
+            ("from .. import cli", {"cli"}),
+            ("def f():\n    from kcm.adapters import adapt", {"adapters"}),
+            ("import numpy as np", set()),
+        ],
+    )
+    def test_imports_are_recognised(self, source: str, expected: set[str]):
+        names = list(imported(ast.parse(source), "kcm.kernels.stationary", is_package=False))
+        assert imported_units(names) == expected
+
+    def test_every_module_has_a_row(self):
+        assert {unit(module_name(file)) for file in FILES} <= set(ROW)
+
+    @for_each_file
+    def test_only_rows_above_are_imported(self, file: Path):
+        own = unit(module_name(file))
+        others = imported_units(imports_of(file)) - {own}
+        assert not {other for other in others if ROW[other] >= ROW[own]}
+
+    @pytest.mark.parametrize(
+        "file",
+        [file for file in FILES if unit(module_name(file)) in ("kernels", "gram")],
+        ids=module_name,
+    )
+    def test_kernels_and_gram_import_arrays_only(self, file: Path):
+        roots = {name.split(".")[0] for name in imports_of(file)}
+        assert roots <= ARRAY_PACKAGES | {"kcm"} | sys.stdlib_module_names
+
+
+class TestSource:
+    @for_each_file
+    def test_module_has_fewer_than_400_lines(self, file: Path):
+        assert len(file.read_text(encoding="utf-8").splitlines()) < 400
+
+    @for_each_file
+    def test_no_class_is_taken_for_a_test(self, file: Path):
+        names = [node.name for node in nodes(file, ast.ClassDef)]
+        assert not [name for name in names if name.startswith("Test")]
+
+    @for_each_file
+    def test_public_definitions_have_docstrings(self, file: Path):
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        public = [
+            node
+            for node in parse(file).body
+            if isinstance(node, kinds) and not node.name.startswith("_")
+        ]
+        assert not [node.name for node in public if not ast.get_docstring(node)]
+
+    @for_each_file
+    def test_no_assert(self, file: Path):
+        assert not [node.lineno for node in nodes(file, ast.Assert)]
+
+    @for_each_file
+    def test_no_bare_except(self, file: Path):
+        assert not [node.lineno for node in nodes(file, ast.ExceptHandler) if node.type is None]
+
+    @for_each_file
+    def test_jax_configuration_is_left_alone(self, file: Path):
+        calls = [ast.unparse(node.func) for node in nodes(file, ast.Call)]
+        targets = [
+            ast.unparse(target) for node in nodes(file, ast.Assign) for target in node.targets
+        ]
+        assert not [call for call in calls if call.endswith("config.update")]
+        assert not [target for target in targets if target.startswith("jax.config")]
+
+
+class TestClasses:
+    def test_only_abstract_classes_are_subclassed(self):
+        classes = public_classes()
+        parents = {base for cls in classes for base in cls.__bases__} & classes
+        assert not {cls.__name__ for cls in parents if not is_abstract(cls)}
+
+
+def public_classes() -> set[type]:
+    """Classes that are defined in kcm, apart from the exceptions."""
+    modules = [importlib.import_module(module_name(file)) for file in FILES]
+    found = {
+        cls
+        for module in modules
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if cls.__module__ == module.__name__
+    }
+    return {cls for cls in found if not issubclass(cls, BaseException)}
+
+
+def is_abstract(cls: type) -> bool:
+    return inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)
+
+
+class TestImport:
+    def test_heavy_packages_are_not_imported(self):
+        program = "import kcm, sys, json; print(json.dumps(sorted(sys.modules)))"
+        loaded = {name.split(".")[0] for name in json.loads(in_python(program))}
+        assert not loaded & set(LAZY_PACKAGES)
+
+    def test_jax_configuration_does_not_change(self):
+        program = """
+import jax
+before = dict(jax.config.values)
+import kcm
+after = dict(jax.config.values)
+print({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
+"""
+        assert in_python(program).strip() == "set()"
+
+    def test_no_device_is_touched(self):
+        # JAX has no public way to ask whether a device was initialised, and live_arrays() itself
+        # initialises one: hence the private name, read before the public call.
+        program = """
+import kcm
+import jax
+from jax._src import xla_bridge
+print(len(xla_bridge._backends), len(jax.live_arrays()))
+"""
+        assert in_python(program).split() == ["0", "0"]

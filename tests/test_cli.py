@@ -1,0 +1,140 @@
+"""The command line: the same numbers as Python, and one line for every mistake."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+
+import kcm
+from kcm.cli import MODELS, main
+
+FORMULA = "logwage ~ age + I(age**2)"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        code = main(["test", *words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def data(rng):
+    x, z = rng.normal(size=(2, 80))
+    return pd.DataFrame({"y": rng.poisson(np.exp(0.3 * x) * rng.gamma(1, 1, size=80)), "b": 1.0 * (rng.random(80) < 0.5), "x": x, "z": z})
+
+
+def test_the_readme_command_prints_a_summary(run):
+    code, out, err = run(FORMULA, "--data", "cps71")
+    assert (code, err) == (0, "")
+    assert "E[logwage - x'b | age] = 0" in out
+    assert "0.0042" in out
+    assert "Rejected at level 0.05" in out
+
+
+def test_json_is_the_python_result(run):
+    fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
+    expected = kcm.specification_test(fit, null=kcm.MultiplierBootstrap(199), rng=3).to_dict()
+    code, out, _ = run(FORMULA, "--data", "cps71", "--bootstrap", "199", "--rng", "3", "--json")
+    assert code == 0
+    assert json.loads(out) == expected
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_files(run, data, tmp_path, suffix):
+    path = tmp_path / f"data.{suffix}"
+    write = {"parquet": data.to_parquet}.get(suffix, lambda p: data.to_csv(p, index=False))
+    write(path)
+    expected = kcm.specification_test(smf.ols("z ~ x", data=data).fit()).pvalue
+    code, out, _ = run("z ~ x", "--data", str(path), "--json")
+    assert code == 0
+    assert json.loads(out)["pvalue"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model(run, data, tmp_path, model):
+    data.to_csv(tmp_path / "data.csv", index=False)
+    response = {"ols": "z", "median": "z", "logit": "b", "probit": "b"}.get(model, "y")
+    code, out, err = run(
+        f"{response} ~ x", "--data", str(tmp_path / "data.csv"), "--model", model, "--json"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)["theta"].startswith("estimated: ")
+
+
+@pytest.mark.parametrize(("kernel", "name"), [("laplace", "Laplace"), ("imq", "InverseMulti")])
+def test_kernels_and_statistics(run, kernel, name):
+    code, out, _ = run(FORMULA, "--data", "cps71", "--kernel", kernel, "--statistic", "V", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["kernel"].startswith(name)
+    assert found["statistic_name"] == "V"
+
+
+def test_wider_conditioning_drops_and_counts_its_missing_rows(run, data, tmp_path):
+    data.loc[[3, 7], "z"] = np.nan
+    data.loc[9, "x"] = np.nan
+    data.to_csv(tmp_path / "data.csv", index=False)
+    code, out, err = run(
+        "b ~ x", "--data", str(tmp_path / "data.csv"), "--conditioning", "x, z", "--json"
+    )
+    found = json.loads(out)
+    assert code == 0
+    assert (found["n_obs"], found["n_dropped"]) == (77, 3)
+    assert found["conditioning_names"] == ["x", "z"]
+    assert "3 of 80" in err
+
+
+def test_groups_are_a_column(run, data, tmp_path):
+    data["cluster"] = np.arange(80) // 4
+    data.to_csv(tmp_path / "data.csv", index=False)
+    fit = smf.ols("z ~ x", data=data).fit()
+    expected = kcm.specification_test(fit, null=kcm.Asymptotic(groups="cluster")).pvalue
+    _, out, _ = run("z ~ x", "--data", str(tmp_path / "data.csv"), "--groups", "cluster", "--json")
+    assert json.loads(out)["pvalue"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((FORMULA, "--data", "missing.csv"), "there is no file 'missing.csv'"),
+        ((FORMULA, "--data", "cps72"), "cps71"),
+        (("logwage ~ agee", "--data", "cps71"), "agee"),
+        (("wage ~ age", "--data", "cps71"), "wage"),
+        (("logwage ~ (age", "--data", "cps71"), "logwage ~ (age"),
+        (("logwage", "--data", "cps71"), "logwage"),
+        ((FORMULA, "--data", "cps71", "--conditioning", "agee"), "agee"),
+        ((FORMULA, "--data", "cps71", "--conditioning", "age,,"), "split by commas"),
+        ((FORMULA, "--data", "cps71", "--bootstrap", "0"), "`n_resamples` must be at least 1"),
+        ((FORMULA, "--data", "cps71", "--model", "logit"), "the logit fit"),
+        ((FORMULA, "--data", "cps71", "--groups", "town"), "town"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(run, words, message):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("kcm: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_an_unreadable_file_is_one_line(run, tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    code, _, err = run(FORMULA, "--data", str(tmp_path / "empty.csv"))
+    assert code == 2
+    assert "cannot be read" in err
+    (tmp_path / "data.xlsx").write_text("")
+    code, _, err = run(FORMULA, "--data", str(tmp_path / "data.xlsx"))
+    assert code == 2
+    assert "must end in one of" in err
+
+
+def test_an_unknown_option_is_refused_by_the_parser(run):
+    with pytest.raises(SystemExit) as stop:
+        run(FORMULA, "--data", "cps71", "--model", "forest")
+    assert stop.value.code == 2

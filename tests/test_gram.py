@@ -1,0 +1,78 @@
+"""Tiled contractions against the dense matrix."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import KERNELS
+
+from kcm import gram
+from kcm.exceptions import DataError
+from kcm.kernels import Gaussian
+
+everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
+
+
+@pytest.fixture(params=[64, 128, gram.TILE], ids=lambda rows: f"tile={rows}")
+def tile(request, monkeypatch):
+    monkeypatch.setattr(gram, "TILE", request.param)
+
+
+@everywhere
+@pytest.mark.usefixtures("tile")
+def test_tiled_equals_dense(kernel, rng):
+    x, v = rng.normal(size=(201, 3)), rng.normal(size=(201, 4))
+    dense = gram.matrix(kernel, x)
+    scale = np.abs(v).T @ np.abs(dense) @ np.abs(v)
+    error = gram.quadratic_form(kernel, x, v) - np.einsum("ic,ij,jc->c", v, dense, v)
+    assert np.abs(error / np.diag(scale)).max() < 1e-14
+    np.testing.assert_allclose(gram.matvec(kernel, x, v), dense @ v, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 200), st.integers(1, 3))
+def test_any_number_of_rows(n, d):
+    rng = np.random.default_rng(n)
+    x, v = rng.normal(size=(n, d)), rng.normal(size=(n, 2))
+    dense = np.exp(-((x[:, None] - x[None]) ** 2).sum(axis=2) / 2)
+    np.testing.assert_allclose(gram.matvec(Gaussian(1.0), x, v), dense @ v, rtol=0, atol=1e-12)
+
+
+def test_far_from_the_origin(rng):
+    x, v = rng.normal(size=(300, 2)), rng.normal(size=(300, 1))
+    near = gram.quadratic_form(Gaussian(1.0), x, v)
+    np.testing.assert_allclose(gram.quadratic_form(Gaussian(1.0), x + 1e6, v), near, rtol=1e-8)
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_double_precision_whatever_the_ambient_setting(enabled, rng):
+    x, v = rng.normal(size=(50, 2)), rng.normal(size=(50, 1))
+    dense = np.exp(-((x[:, None] - x[None]) ** 2).sum(axis=2) / 2)
+    with jax.enable_x64(enabled):
+        form = gram.quadratic_form(Gaussian(1.0), x, v)
+        assert jax.config.jax_enable_x64 is enabled
+    np.testing.assert_allclose(form, np.diag(v.T @ dense @ v), rtol=1e-12)
+
+
+def test_no_array_of_n_by_n_is_held(rng):
+    import resource
+
+    x, v = rng.normal(size=(40_000, 1)), rng.normal(size=(40_000, 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gram.quadratic_form(Gaussian(1.0), x, v)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6
+    assert grown < 0.5  # GB; the matrix takes 12.8
+
+
+def test_rows_must_match(rng):
+    with pytest.raises(DataError, match="`v` has 4 rows and `x` has 5"):
+        gram.quadratic_form(Gaussian(1.0), np.arange(5.0), np.arange(4.0))
+
+
+def test_input_is_left_alone(rng):
+    x, v = rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
+    copies = x.copy(), v.copy()
+    gram.matvec(Gaussian(), x, v)
+    np.testing.assert_array_equal(x, copies[0])
+    np.testing.assert_array_equal(v, copies[1])

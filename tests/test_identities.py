@@ -1,0 +1,154 @@
+"""Identities that tie the fast formulas to their definitions."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import kcm
+from kcm import gram
+from kcm.contraction import contract
+from kcm.kernels import Gaussian, Laplace
+from kcm.moments import scaled_influence, scaled_residuals
+from kcm.null import form
+from kcm.null.base import group_codes
+from kcm.null.bootstrap import draw
+from kcm.null.multipliers import MULTIPLIERS
+
+statistics = pytest.mark.parametrize("statistic", ["U", "V"])
+
+
+@pytest.fixture
+def system(rng):
+    """Residuals, jacobian, influence and scale of a made-up system: n = 60, q = 2, p = 3."""
+    n, q, p = 60, 2, 3
+    return kcm.FittedMoment(
+        rng.normal(size=(n, q)),
+        rng.normal(size=(n, 2)),
+        rng.normal(size=(n, q, p)),
+        rng.normal(size=(n, q, p)),
+        rng.uniform(0.5, 1, size=(n, q)),
+    )
+
+
+def dense_form(moment, kernel, statistic):
+    """B by its definition: sum_c A_c' K_0 A_c with A_c = diag(psi_c / s_c) + S_c l' / n."""
+    n = moment.n_obs
+    gram_matrix = gram.matrix(kernel, moment.conditioning)
+    kept, factor = {
+        "U": (gram_matrix - np.diag(np.diag(gram_matrix)), 1 / (n - 1)),
+        "V": (gram_matrix, 1 / n),
+    }[statistic]
+    influence = scaled_influence(moment)
+    blocks = [
+        np.diag(r) + s @ influence.T / n
+        for r, s in zip(scaled_residuals(moment).T, np.moveaxis(moment.jacobian, 1, 0), strict=True)
+    ]
+    return factor * sum(a.T @ kept @ a for a in blocks)
+
+
+def groupings(n):
+    shuffled = np.random.default_rng(1).permutation(n)
+    return {"none": None, "even": shuffled % 12, "uneven": (shuffled**2 // 40) % 7}
+
+
+@statistics
+@pytest.mark.parametrize("groups", ["none", "even", "uneven"])
+@pytest.mark.parametrize("rows", [64, 1_024])
+def test_form_trace_squares_products_and_draws(
+    system, statistic, groups, rows, rng, monkeypatch
+):
+    monkeypatch.setattr(gram, "TILE", rows)
+    kernel = Gaussian(1.2)
+    codes = group_codes(groupings(60)[groups], 60)
+    indicator = np.eye(codes.max() + 1)[codes]
+    dense = indicator.T @ dense_form(system, kernel, statistic) @ indicator
+    contraction = contract(system, kernel, statistic)
+    np.testing.assert_allclose(form.form_matrix(contraction, codes), dense, atol=1e-12)
+    sums = form.form_sums(contraction, codes)
+    np.testing.assert_allclose(sums.diagonal, np.diag(dense), atol=1e-12)
+    squares = np.sum((dense - np.diag(np.diag(dense))) ** 2)
+    assert sums.off_diagonal_squares == pytest.approx(squares, rel=1e-11)
+    v = rng.normal(size=(len(dense), 3))
+    np.testing.assert_allclose(form.apply_form(contraction, codes, v), dense @ v, atol=1e-11)
+    np.testing.assert_allclose(
+        draw(contraction, v.T, codes), np.einsum("gb,gh,hb->b", v, dense, v), atol=1e-11
+    )
+
+
+@statistics
+@pytest.mark.parametrize("weights", ["rademacher", "mammen", "gaussian"])
+def test_the_ols_draw_is_the_refitting_wild_bootstrap(statistic, weights, rng):
+    n, kernel = 50, Gaussian(0.9)
+    x = sm.add_constant(rng.normal(size=(n, 2)))
+    fit = sm.OLS(x.sum(axis=1) + rng.normal(size=n), x).fit()
+    multipliers = MULTIPLIERS[weights](rng, 20, n)
+    scaled = fit.resid / np.sqrt(1 - fit.get_influence().hat_matrix_diag)
+    refitted = [
+        kcm.KCMTest(kernel, statistic)
+        .run(kcm.FittedMoment(sm.OLS(fit.fittedvalues + w * scaled, x).fit().resid, x[:, 1:]))
+        .statistic
+        for w in multipliers
+    ]
+    from kcm.adapters import fitted_moment
+
+    contraction = contract(fitted_moment(fit), kernel, statistic)
+    drawn = draw(contraction, multipliers, np.arange(n))
+    np.testing.assert_allclose(drawn, refitted, rtol=1e-10, atol=1e-12)
+
+
+def test_v_and_u_differ_by_the_diagonal(system):
+    n, kernel = system.n_obs, Laplace(1.0)
+    u, v = (kcm.KCMTest(kernel, s).run(system).mmr for s in "UV")
+    diagonal = np.sum(gram.diagonal(kernel, system.conditioning)[:, None] * system.residuals**2)
+    assert v == pytest.approx((n - 1) / n * u + diagonal / n**2, rel=1e-12)
+
+
+@statistics
+def test_asymptotic_law_is_that_of_gaussian_draws_of_the_diagonal_free_form(statistic, rng):
+    n = 120
+    x = rng.normal(size=(n, 2))
+    fit = sm.OLS(x.sum(axis=1) + rng.normal(size=n) * (1 + x[:, 0] ** 2), sm.add_constant(x)).fit()
+    moment = kcm.FittedMoment(
+        fit.resid, x, -fit.model.exog, n * fit.resid[:, None] * fit.model.exog @ fit.normalized_cov_params
+    )
+    law = kcm.KCMTest(statistic=statistic).run(moment).null_distribution
+    dense = dense_form(moment, Gaussian().resolve(moment.conditioning), statistic)
+    free = dense - np.diag(np.diag(dense))
+    w = rng.normal(size=(100_000, n))
+    draws = np.trace(dense) + np.einsum("bi,bi->b", w @ free, w) - np.trace(free)
+    for level in (0.5, 0.1, 0.05, 0.01):
+        t = law.critical_value(level)
+        assert abs(np.mean(draws >= t) - law.pvalue(t)) < 0.005
+
+
+def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap(system):
+    contraction = contract(system, Gaussian(1.2), "U")
+    dense = dense_form(system, Gaussian(1.2), "U")
+    free = dense - np.diag(np.diag(dense))
+    rng = np.random.default_rng(0)
+    draws = draw(contraction, MULTIPLIERS["rademacher"](rng, 100_000, 60), np.arange(60))
+    mean, variance = np.trace(dense), 2 * np.sum(free**2)
+    third = 8 * np.trace(free @ free @ free)
+    error = np.sqrt(np.array([variance, 3 * variance**2, 200 * variance**3]) / 100_000)
+    centred = draws - mean
+    found = np.array([centred.mean(), (centred**2).mean() - variance, (centred**3).mean() - third])
+    assert (np.abs(found) < 5 * error).all()
+
+
+def test_cumulants_by_tiles_equal_those_of_the_dense_form(rng, monkeypatch):
+    from kcm.null import asymptotic
+
+    n = 300
+    x = rng.normal(size=(n, 2))
+    fit = sm.OLS(rng.normal(size=n), sm.add_constant(x)).fit()
+    test = kcm.KCMTest(null=kcm.Asymptotic(method="cumulants"))
+    from kcm.adapters import fitted_moment
+
+    moment = fitted_moment(fit)
+    dense = test.run(moment).null_distribution
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)
+    tiled = test.run(moment).null_distribution
+    assert (tiled.mean, tiled.sd) == pytest.approx((dense.mean, dense.sd), rel=1e-10)
+    assert tiled.skewness == pytest.approx(dense.skewness, abs=asymptotic.SKEWNESS_TOLERANCE)
+    t = dense.critical_value(0.05)
+    assert tiled.pvalue(t) == pytest.approx(0.05, abs=1e-3)

@@ -1,0 +1,96 @@
+"""What must not change the result: order, units, containers, JAX's settings."""
+
+import jax
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import statsmodels.api as sm
+
+import kcm
+from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
+
+NULLS = {"asymptotic": kcm.Asymptotic(), "cumulants": kcm.Asymptotic(method="cumulants")}
+everywhere = pytest.mark.parametrize("null", NULLS.values(), ids=NULLS.keys())
+kernels = pytest.mark.parametrize("kernel", [Gaussian(), Laplace(), InverseMultiquadric()])
+
+
+@pytest.fixture
+def data(rng):
+    x = rng.normal(size=(150, 3))
+    y = 1 + x.sum(axis=1) + 0.3 * x[:, 0] ** 2 + rng.normal(size=150) * (1 + x[:, 1] ** 2)
+    return pd.DataFrame({"y": y, "a": x[:, 0], "b": x[:, 1], "c": x[:, 2]})
+
+
+def numbers(data, conditioning, **options):
+    fit = sm.OLS(data["y"], sm.add_constant(data[["a", "b"]])).fit()
+    result = kcm.specification_test(fit, conditioning, **options)
+    return result.statistic, result.pvalue
+
+
+def same(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@everywhere
+@kernels
+def test_order_of_rows(data, kernel, null, rng):
+    shuffled = data.iloc[rng.permutation(len(data))]
+    expected = numbers(data, data[["a", "c"]], kernel=kernel, null=null)
+    same(numbers(shuffled, data[["a", "c"]], kernel=kernel, null=null), expected)
+    same(numbers(shuffled, ["a", "b"], kernel=kernel, null=null),
+         numbers(data, ["a", "b"], kernel=kernel, null=null))
+
+
+@everywhere
+@kernels
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 1e6), (1e-9, 0.0), (1e9, 0.0), (1e9, -1e15)])
+def test_units_of_a_conditioning_column(data, kernel, null, scale, shift):
+    expected = numbers(data, data[["a", "c"]], kernel=kernel, null=null)
+    moved = data[["a", "c"]].assign(c=shift + scale * data.c)
+    same(numbers(data, moved, kernel=kernel, null=null), expected)
+
+
+@everywhere
+def test_order_of_conditioning_columns(data, null):
+    same(numbers(data, data[["c", "a"]], null=null), numbers(data, data[["a", "c"]], null=null))
+
+
+@everywhere
+@pytest.mark.parametrize("factor", [1e-9, 1e9])
+def test_units_of_the_outcome(data, null, factor):
+    t, p = numbers(data, data[["a", "c"]], null=null)
+    same(numbers(data.assign(y=factor * data.y), data[["a", "c"]], null=null), (factor**2 * t, p))
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pd.DataFrame.to_numpy, np.asfortranarray])
+def test_containers(data, convert):
+    chosen = data[["a", "c"]]
+    same(numbers(data, convert(chosen)), numbers(data, chosen))
+
+
+@everywhere
+@pytest.mark.parametrize("enabled", [False, True])
+def test_jax_enable_x64(data, null, enabled):
+    expected = numbers(data, data[["a", "c"]], null=null)
+    with jax.enable_x64(enabled):
+        found = numbers(data, data[["a", "c"]], null=null)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_same_rng_gives_the_same_draws_whatever_the_blocks(data, monkeypatch):
+    from kcm.null import bootstrap
+
+    for weights in ("rademacher", "mammen", "gaussian", "webb"):
+        null = kcm.MultiplierBootstrap(99, weights=weights)
+        whole = numbers(data, data[["a", "c"]], null=null, rng=5)
+        with monkeypatch.context() as patch:
+            patch.setattr(bootstrap, "BLOCK_SIZE", 7 * len(data))
+            assert numbers(data, data[["a", "c"]], null=null, rng=5) == whole
+
+
+@pytest.mark.parametrize("make", [lambda: 5, lambda: np.random.default_rng(5), lambda: jax.random.key(5)])
+def test_every_kind_of_rng(data, make):
+    null = kcm.MultiplierBootstrap(99)
+    first = numbers(data, ["a", "b"], null=null, rng=make())
+    assert first == numbers(data, ["a", "b"], null=null, rng=make())
