@@ -1,4 +1,4 @@
-"""Kernel conditional moment tests: is my model right, and where is it wrong?
+"""Kernel conditional moment tests of fitted models.
 
 >>> import statsmodels.formula.api as smf
 >>> import kcm
@@ -16,7 +16,7 @@ from kcm.exceptions import (
     TiedDistancesWarning,
     UnsupportedModelError,
 )
-from kcm.moments import FittedMoment, MomentLabels, stack_equations
+from kcm.moments import FittedMoment, MomentLabels, leverage_scale, stack_equations
 from kcm.null import Asymptotic, MultiplierBootstrap
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
@@ -38,6 +38,7 @@ __all__ = [
     "datasets",
     "gram",
     "kernels",
+    "leverage_scale",
     "specification_test",
     "stack_equations",
 ]

@@ -32,8 +32,8 @@ def is_table(value: object) -> bool:
     >>> is_table({"age": [21, 22]}), is_table([21, 22])
     (True, False)
     """
-    pandas_or_mapping = isinstance(value, pd.DataFrame | pd.Series | Mapping)
-    return pandas_or_mapping or isinstance(_through_narwhals(value), nw.DataFrame | nw.Series)
+    native = nw.dependencies.is_into_dataframe(value) or nw.dependencies.is_into_series(value)
+    return native or isinstance(value, Mapping)
 
 
 def as_table(value: object, argument: str) -> tuple[pd.DataFrame, pd.Index | None]:
@@ -200,14 +200,20 @@ def _with_string_names(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index | No
     return table.set_axis([str(name) for name in table.columns], axis=1), table.index
 
 
-def _through_narwhals(value: object) -> Any:
-    return nw.from_native(value, eager_only=True, allow_series=True, pass_through=True)
+def _through_narwhals(value: object, argument: str) -> Any:
+    try:
+        return nw.from_native(value, eager_only=True, allow_series=True, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"`{argument}` repeats a column name ({reason}); give every column its own name."
+        ) from error
 
 
 def _columns_by_name(value: object, argument: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {str(name): column for name, column in value.items()}
-    table = _through_narwhals(value)
+    table = _through_narwhals(value, argument)
     if isinstance(table, nw.Series):
         return {table.name or "x1": table.to_numpy()}
     if not isinstance(table, nw.DataFrame):
@@ -216,7 +222,6 @@ def _columns_by_name(value: object, argument: str) -> dict[str, Any]:
             f"{type(value).__name__}. Collect a lazy table first; pass an array with names to "
             "Sample.from_array."
         )
-    check_distinct(table.columns, f"`{argument}`")
     return {name: table[name].to_numpy() for name in table.columns}
 
 

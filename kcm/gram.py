@@ -175,10 +175,10 @@ def rounded(n: int) -> int:
     return ROUNDING * -(-n // ROUNDING)
 
 
-def tile_pairs(n_tiles: int) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
-    """Return the tile pairs (i, j), i <= j, of the upper triangle."""
+def tile_pairs(n_tiles: int) -> tuple[Int[Array, " p"], Int[Array, " p"]]:
+    """Return the tile pairs (i, j), i <= j, of the upper triangle; for use in compiled code."""
     first, second = np.triu_indices(n_tiles)
-    return first.astype(np.int32), second.astype(np.int32)
+    return jnp.asarray(first, jnp.int32), jnp.asarray(second, jnp.int32)
 
 
 def _inputs(

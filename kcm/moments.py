@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm._validation import as_float_columns
-from kcm.data import check_varies
+from kcm._variation import check_varies
 from kcm.exceptions import DataError
 
 __all__ = [
@@ -201,7 +201,8 @@ def _check_components(moment: FittedMoment) -> None:
     q = moment.residuals.shape[1]
     if moment.scale is not None and moment.scale.shape[1] != q:
         raise DataError(
-            f"`scale` has {moment.scale.shape[1]} columns; expected one per residual component, {q}."
+            f"`scale` has {moment.scale.shape[1]} columns; "
+            f"expected one per residual component, {q}."
         )
     if moment.jacobian is None or moment.influence is None:
         return
@@ -221,7 +222,8 @@ def _check_blocks(jacobian: tuple[int, ...], influence: tuple[int, ...], q: int)
         )
     if influence[1] not in (1, q):
         raise DataError(
-            f"`influence` has {influence[1]} components; expected (n, p), or (n, q, p) with q = {q}."
+            f"`influence` has {influence[1]} components; "
+            f"expected (n, p), or (n, q, p) with q = {q}."
         )
     if jacobian[2] != influence[2]:
         raise DataError(
@@ -347,7 +349,9 @@ def _check_equations(moments: tuple[FittedMoment, ...]) -> None:
                 "build all equations with the same rows and the same `conditioning`."
             )
         if moment.theta_known != first.theta_known:
-            raise DataError(f"theta is known in one and estimated in the other of equations 1, {k}.")
+            raise DataError(
+                f"theta is known in one and estimated in the other of equations 1, {k}."
+            )
 
 
 def _known(array: Float[np.ndarray, "n m p"] | None) -> Float[np.ndarray, "n m p"]:

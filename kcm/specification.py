@@ -1,4 +1,4 @@
-"""The front door: is this fitted model right?"""
+"""The front door: test a fitted model."""
 
 import dataclasses
 from typing import Any

@@ -39,17 +39,13 @@ def test_median_heuristic_makes_the_median_pair_exp_minus_one(rng):
 @given(arrays(float, (12, 2), elements=st.integers(-4, 4).map(float)))
 def test_coordinatewise_median_equals_a_slow_loop_with_ties(x):
     x = np.vstack([x, [[-5.0, -5.0], [5.0, 5.0]]])
-    np.testing.assert_allclose(
-        CoordinatewiseMedian()(x), slow_coordinatewise_median(x), rtol=1e-12
-    )
+    np.testing.assert_allclose(CoordinatewiseMedian()(x), slow_coordinatewise_median(x), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [3, 4, 40, 41])
 def test_coordinatewise_median_equals_a_slow_loop(n, rng):
     x = rng.normal(size=(n, 2))
-    np.testing.assert_allclose(
-        CoordinatewiseMedian()(x), slow_coordinatewise_median(x), rtol=1e-13
-    )
+    np.testing.assert_allclose(CoordinatewiseMedian()(x), slow_coordinatewise_median(x), rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["hom60", "het60", "simeq60"])
@@ -94,7 +90,7 @@ def test_ties_fall_back_to_the_mean_of_the_other_distances_and_say_so():
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e17])
 def test_a_constant_column_is_refused(rule, value, rng):
     x = np.column_stack([rng.normal(size=20), np.full(20, value)])
-    with pytest.raises(DataError, match=r"column \[1\] of `x` does not vary"):
+    with pytest.raises(DataError, match="'x2' is the same in every row"):
         rule(x)
 
 

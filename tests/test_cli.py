@@ -1,6 +1,7 @@
 """The command line: the same numbers as Python, and one line for every mistake."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,8 @@ def run(capsys):
 @pytest.fixture
 def data(rng):
     x, z = rng.normal(size=(2, 80))
-    return pd.DataFrame({"y": rng.poisson(np.exp(0.3 * x) * rng.gamma(1, 1, size=80)), "b": 1.0 * (rng.random(80) < 0.5), "x": x, "z": z})
+    count = rng.poisson(np.exp(0.3 * x) * rng.gamma(1, 1, size=80))
+    return pd.DataFrame({"y": count, "b": 1.0 * (rng.random(80) < 0.5), "x": x, "z": z})
 
 
 def test_the_readme_command_prints_a_summary(run):
@@ -35,6 +37,12 @@ def test_the_readme_command_prints_a_summary(run):
     assert "E[logwage - x'b | age] = 0" in out
     assert "0.0042" in out
     assert "Rejected at level 0.05" in out
+
+
+def test_the_readme_shows_what_its_command_prints(run):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("```text\n")[1].split("```")[0]
+    assert run(FORMULA, "--data", "cps71")[1] == shown
 
 
 def test_json_is_the_python_result(run):

@@ -6,10 +6,11 @@ import statsmodels.api as sm
 
 import kcm
 from kcm import gram
+from kcm.adapters import fitted_moment
 from kcm.contraction import contract
 from kcm.kernels import Gaussian, Laplace
 from kcm.moments import scaled_influence, scaled_residuals
-from kcm.null import form
+from kcm.null import asymptotic, form
 from kcm.null.base import group_codes
 from kcm.null.bootstrap import draw
 from kcm.null.multipliers import MULTIPLIERS
@@ -54,9 +55,7 @@ def groupings(n):
 @statistics
 @pytest.mark.parametrize("groups", ["none", "even", "uneven"])
 @pytest.mark.parametrize("rows", [64, 1_024])
-def test_form_trace_squares_products_and_draws(
-    system, statistic, groups, rows, rng, monkeypatch
-):
+def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, rng, monkeypatch):
     monkeypatch.setattr(gram, "TILE", rows)
     kernel = Gaussian(1.2)
     codes = group_codes(groupings(60)[groups], 60)
@@ -89,8 +88,6 @@ def test_the_ols_draw_is_the_refitting_wild_bootstrap(statistic, weights, rng):
         .statistic
         for w in multipliers
     ]
-    from kcm.adapters import fitted_moment
-
     contraction = contract(fitted_moment(fit), kernel, statistic)
     drawn = draw(contraction, multipliers, np.arange(n))
     np.testing.assert_allclose(drawn, refitted, rtol=1e-10, atol=1e-12)
@@ -107,10 +104,8 @@ def test_v_and_u_differ_by_the_diagonal(system):
 def test_asymptotic_law_is_that_of_gaussian_draws_of_the_diagonal_free_form(statistic, rng):
     n = 120
     x = rng.normal(size=(n, 2))
-    fit = sm.OLS(x.sum(axis=1) + rng.normal(size=n) * (1 + x[:, 0] ** 2), sm.add_constant(x)).fit()
-    moment = kcm.FittedMoment(
-        fit.resid, x, -fit.model.exog, n * fit.resid[:, None] * fit.model.exog @ fit.normalized_cov_params
-    )
+    y = x.sum(axis=1) + rng.normal(size=n) * (1 + x[:, 0] ** 2)
+    moment = fitted_moment(sm.OLS(y, sm.add_constant(x)).fit())
     law = kcm.KCMTest(statistic=statistic).run(moment).null_distribution
     dense = dense_form(moment, Gaussian().resolve(moment.conditioning), statistic)
     free = dense - np.diag(np.diag(dense))
@@ -136,14 +131,10 @@ def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap
 
 
 def test_cumulants_by_tiles_equal_those_of_the_dense_form(rng, monkeypatch):
-    from kcm.null import asymptotic
-
     n = 300
     x = rng.normal(size=(n, 2))
     fit = sm.OLS(rng.normal(size=n), sm.add_constant(x)).fit()
     test = kcm.KCMTest(null=kcm.Asymptotic(method="cumulants"))
-    from kcm.adapters import fitted_moment
-
     moment = fitted_moment(fit)
     dense = test.run(moment).null_distribution
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)

@@ -38,8 +38,10 @@ def test_order_of_rows(data, kernel, null, rng):
     shuffled = data.iloc[rng.permutation(len(data))]
     expected = numbers(data, data[["a", "c"]], kernel=kernel, null=null)
     same(numbers(shuffled, data[["a", "c"]], kernel=kernel, null=null), expected)
-    same(numbers(shuffled, ["a", "b"], kernel=kernel, null=null),
-         numbers(data, ["a", "b"], kernel=kernel, null=null))
+    same(
+        numbers(shuffled, ["a", "b"], kernel=kernel, null=null),
+        numbers(data, ["a", "b"], kernel=kernel, null=null),
+    )
 
 
 @everywhere
@@ -89,7 +91,9 @@ def test_the_same_rng_gives_the_same_draws_whatever_the_blocks(data, monkeypatch
             assert numbers(data, data[["a", "c"]], null=null, rng=5) == whole
 
 
-@pytest.mark.parametrize("make", [lambda: 5, lambda: np.random.default_rng(5), lambda: jax.random.key(5)])
+@pytest.mark.parametrize(
+    "make", [lambda: 5, lambda: np.random.default_rng(5), lambda: jax.random.key(5)]
+)
 def test_every_kind_of_rng(data, make):
     null = kcm.MultiplierBootstrap(99)
     first = numbers(data, ["a", "b"], null=null, rng=make())

@@ -109,14 +109,14 @@ def test_inverse_multiquadric_equals_sklearn(exponent, x):
 
 def test_algebra_is_that_of_the_matrices(x):
     a, b = Gaussian(1.0), Laplace(2.0)
-    k, l = gram.matrix(a, x), gram.matrix(b, x)
-    np.testing.assert_allclose(gram.matrix(a + b, x), k + l, rtol=1e-14)
-    np.testing.assert_allclose(gram.matrix(a * b, x), k * l, rtol=1e-14)
+    k, m = gram.matrix(a, x), gram.matrix(b, x)
+    np.testing.assert_allclose(gram.matrix(a + b, x), k + m, rtol=1e-14)
+    np.testing.assert_allclose(gram.matrix(a * b, x), k * m, rtol=1e-14)
     np.testing.assert_allclose(gram.matrix(a**3, x), k**3, rtol=1e-13)
     np.testing.assert_allclose(gram.matrix(2 * a, x), 2 * k, rtol=1e-14)
     np.testing.assert_allclose(gram.matrix(a * 2, x), 2 * k, rtol=1e-14)
     np.testing.assert_allclose(gram.matrix(1 + a, x), 1 + k, rtol=1e-14)
-    np.testing.assert_allclose(gram.matrix(sum([a, b]), x), k + l, rtol=1e-14)
+    np.testing.assert_allclose(gram.matrix(sum([a, b]), x), k + m, rtol=1e-14)
 
 
 @given(st.floats(0.05, 50), st.integers(1, 4))

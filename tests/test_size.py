@@ -15,6 +15,7 @@ from size_designs import (
 )
 
 import kcm
+from kcm.adapters import fitted_moment
 from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
 
 pytestmark = pytest.mark.slow
@@ -32,10 +33,10 @@ def rejection_rates(design, n, tests, n_replications=N_REPLICATIONS, level=0.05)
     rejected = {name: 0 for name in tests}
     for replication in range(n_replications):
         data, draws = np.random.SeedSequence([n, replication]).spawn(2)
-        fit = design(np.random.default_rng(data), n)
+        moment = fitted_moment(design(np.random.default_rng(data), n))
         for name, options in tests.items():
             rng = np.random.default_rng(draws)
-            rejected[name] += kcm.specification_test(fit, rng=rng, **options).pvalue <= level
+            rejected[name] += kcm.specification_test(moment, rng=rng, **options).pvalue <= level
     rates = {name: count / n_replications for name, count in rejected.items()}
     print(f"n = {n}: {rates}")
     return rates

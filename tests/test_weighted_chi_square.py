@@ -51,7 +51,6 @@ def average_over_angles(a, b, negative, x):
     In polar coordinates the two normal variables have half their squared radius exponential, which
     leaves the average over the angle of exp(-x / (2 g)) prod (1 + |w| / g)^(-1/2).
     """
-
     largest = max(a, b)
 
     def value(angle):
@@ -111,7 +110,7 @@ def test_equal_weights_are_a_chi_square(df):
 
 
 @pytest.mark.parametrize("df", [1, 2, 5, 40, 400])
-@pytest.mark.parametrize("fraction", [0.9, 0.5, 0.1, 1e-3])
+@pytest.mark.parametrize("fraction", [0.9, 0.5, 0.1, 0.02])
 def test_lower_tail_of_negative_weights(df, fraction):
     p = upper_tail(np.full(df, -2.0), -2.0 * fraction * df)
     assert relative_error(p, stats.chi2.cdf(fraction * df, df)) < 2e-12
@@ -213,7 +212,7 @@ def test_scale_equivariant(weights, distance, exponent):
     mean, sd = mean_and_sd(weights)
     x, scale = mean + distance * sd, 10.0**exponent
     expected = upper_tail(weights, x)
-    assert upper_tail(scale * weights, scale * x) == pytest.approx(expected, rel=1e-11)
+    assert upper_tail(scale * weights, scale * x) == pytest.approx(expected, rel=1e-11, abs=0)
 
 
 @given(mixtures, st.floats(-4, 9))
@@ -228,7 +227,7 @@ def test_order_and_zeros_change_nothing(weights, zeros):
     mean, sd = mean_and_sd(weights)
     padded = np.concatenate([np.zeros(zeros), weights[::-1]])
     expected = upper_tail(weights, mean + sd)
-    assert upper_tail(padded, mean + sd) == pytest.approx(expected, rel=1e-12)
+    assert upper_tail(padded, mean + sd) == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 # Boundaries
@@ -322,14 +321,14 @@ def test_degenerate_law(weights):
 )
 def test_critical_value_inverts_the_pvalue(weights, level):
     law = WeightedChiSquare(weights)
-    assert law.pvalue(law.critical_value(level)) == pytest.approx(level, rel=1e-9)
+    assert law.pvalue(law.critical_value(level)) == pytest.approx(level, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("level", [0.001, 0.05, 0.5, 0.95])
 @pytest.mark.parametrize("df", [1, 6, 200])
 def test_critical_value_of_equal_weights(df, level):
     critical = WeightedChiSquare(np.ones(df), shift=0.25).critical_value(level)
-    assert critical == pytest.approx(0.25 + stats.chi2.isf(level, df), rel=1e-10)
+    assert critical == pytest.approx(0.25 + stats.chi2.isf(level, df), rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 1.5, math.nan])

@@ -9,8 +9,9 @@ from jaxtyping import Float64, Shaped
 
 from kcm._tables import as_table, is_table, is_text, numeric_column
 from kcm._validation import as_columns, listed
+from kcm._variation import check_varies
 from kcm.adapters.rows import FitRows
-from kcm.data import align, check_varies, formula_variables
+from kcm.data import align, formula_variables
 from kcm.exceptions import DataError
 
 __all__ = ["align_rows", "choose_conditioning"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 
 from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
 from kcm.exceptions import DataError
@@ -11,6 +11,8 @@ from kcm.exceptions import DataError
 __all__ = ["conditional_density", "quantile_regression", "subgradient_residuals"]
 
 _ROUNDING = 1e-12
+# Errors this small, relative to their spread, are the zeros of a plane through tied outcomes.
+_TIED = 1e-6
 # Share of its own standard deviation that the estimating equation may stay away from zero.
 _UNSOLVED = 0.1
 # Share of the way from tau to 0 or 1 that the bandwidth may use up.
@@ -77,26 +79,30 @@ def subgradient_residuals(
     Examples
     --------
     >>> x = np.ones((3, 1))
-    >>> subgradient_residuals(np.array([-1.0, 1e-9, 2.0]), x, 0.5)
-    array([ 0.5,  0. , -0.5])
+    >>> subgradient_residuals(np.array([-1.0, 1e-9, 2.0]), x, 0.4).round(12)
+    array([ 0.6, -0.2, -0.4])
     """
+    from scipy.optimize import lsq_linear
+
     psi = np.where(errors <= 0, 1 - tau, -tau)
     on_plane = _interpolated(errors, exog)
-    step = np.linalg.lstsq(exog[on_plane].T, -exog.T @ psi, rcond=None)[0]
-    psi[on_plane] = np.clip(psi[on_plane] + step, -tau, 1 - tau)
+    unit_columns = exog / np.maximum(np.abs(exog).max(axis=0), np.finfo(float).tiny)
+    off_plane = unit_columns[~on_plane].T @ psi[~on_plane]
+    psi[on_plane] = lsq_linear(unit_columns[on_plane].T, -off_plane, (-tau, 1 - tau)).x
     return psi
 
 
 def _interpolated(
     errors: Float[np.ndarray, " n"], exog: Float[np.ndarray, "n p"]
-) -> Int[np.ndarray, " k"]:
-    """Fewest observations, by the size of their error, whose regressors span those of all."""
+) -> Bool[np.ndarray, " n"]:
+    """Observations on the plane: those of smallest error whose regressors span all, and ties."""
     rank = np.linalg.matrix_rank(exog)
-    order = np.argsort(np.abs(errors), kind="stable")
+    size = np.abs(errors)
+    order = np.argsort(size, kind="stable")
     count = rank
     while np.linalg.matrix_rank(exog[order[:count]]) < rank:
         count += 1
-    return order[:count]
+    return size <= max(size[order[count - 1]], _TIED * errors.std())
 
 
 def _check_solved(psi: Float[np.ndarray, " n"], exog: Float[np.ndarray, "n p"], tau: float) -> None:

@@ -3,6 +3,5 @@
 from kcm.data.alignment import align
 from kcm.data.formulas import Roles, formula_variables
 from kcm.data.sample import Sample, as_sample
-from kcm.data.variation import check_varies
 
-__all__ = ["Roles", "Sample", "align", "as_sample", "check_varies", "formula_variables"]
+__all__ = ["Roles", "Sample", "align", "as_sample", "formula_variables"]

@@ -186,8 +186,9 @@ def _read(formula: str) -> Any:
     try:
         return Formula(formula, _parser=parser, _ordering="none")
     except (FormulaicError, SyntaxError) as error:
+        reason = _first_line(error).split(". ")[0]
         raise OptionError(
-            f"`formula` could not be read: {_first_line(error).split('. ')[0]}; got {formula!r}. {_FORM}"
+            f"`formula` could not be read: {reason}; got {formula!r}. {_FORM}"
         ) from error
 
 

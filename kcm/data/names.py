@@ -8,7 +8,7 @@ from kcm.exceptions import DataError
 __all__ = ["as_names", "check_names"]
 
 
-def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
+def as_names(names: str | Iterable[object]) -> tuple[str, ...]:
     """Read one name or several into a tuple of strings.
 
     Parameters

@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def read_table(
-    value: object, columns: str | Iterable[str] | None, missing: str, argument: str
+    value: object, columns: str | Iterable[object] | None, missing: str, argument: str
 ) -> Parts:
     """Read columns of a table.
 
@@ -64,7 +64,7 @@ def read_table(
 
 
 def read_array(
-    value: object, names: str | Iterable[str] | None, missing: str, argument: str
+    value: object, names: str | Iterable[object] | None, missing: str, argument: str
 ) -> Parts:
     """Read the columns of an array.
 
@@ -233,20 +233,20 @@ def _parts(
     roles: Roles,
     argument: str,
 ) -> Parts:
-    values = np.column_stack(list(columns.values()))[kept]
-    n_rows, n_columns = values.shape
-    if n_rows < n_columns:
+    counted = roles.regressors if roles else tuple(columns)
+    if len(kept) < len(counted):
         raise DataError(
-            f"`{argument}` has fewer rows ({n_rows}) than columns ({n_columns}: {listed(columns)}); "
-            "pass the observations as rows, or fewer columns."
+            f"`{argument}` has fewer rows ({len(kept)}) than columns ({len(counted)}: "
+            f"{listed(counted)}); pass the observations as rows, or fewer columns."
         )
+    values = np.column_stack(list(columns.values()))
     labels = None if index is None else index[kept]
-    n_dropped = len(next(iter(columns.values()))) - n_rows
-    return Parts(values, tuple(columns), labels, kept, n_dropped, roles)
+    n_dropped = len(values) - len(kept)
+    return Parts(values[kept], tuple(columns), labels, kept, n_dropped, roles)
 
 
 def _names_of_columns(
-    names: str | Iterable[str] | None, n_columns: int, argument: str
+    names: str | Iterable[object] | None, n_columns: int, argument: str
 ) -> tuple[str, ...]:
     if names is None:
         return tuple(f"x{j + 1}" for j in range(n_columns))

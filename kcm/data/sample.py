@@ -57,7 +57,7 @@ class Sample:
     values: Float64[np.ndarray, "n k"]
     names: tuple[str, ...]
     index: pd.Index | None
-    kept: Int[np.ndarray, " n"]
+    kept: Int[np.ndarray, " m"]
     n_dropped: int = 0
     roles: Roles = field(default_factory=Roles)
 
@@ -76,7 +76,7 @@ class Sample:
 
     @classmethod
     def from_frame(
-        cls, data: object, columns: str | Iterable[str] | None = None, missing: str = "drop"
+        cls, data: object, columns: str | Iterable[object] | None = None, missing: str = "drop"
     ) -> "Sample":
         """Read columns of a table.
 
@@ -116,7 +116,7 @@ class Sample:
 
     @classmethod
     def from_array(
-        cls, array: object, names: str | Iterable[str] | None = None, missing: str = "drop"
+        cls, array: object, names: str | Iterable[object] | None = None, missing: str = "drop"
     ) -> "Sample":
         """Read the columns of an array.
 
@@ -205,7 +205,7 @@ class Sample:
         """Number of rows."""
         return int(self.values.shape[0])
 
-    def matrix(self, names: str | Iterable[str]) -> Float64[np.ndarray, "m j"]:
+    def matrix(self, names: str | Iterable[object]) -> Float64[np.ndarray, "m j"]:
         """Return columns by name.
 
         Parameters
@@ -233,7 +233,7 @@ class Sample:
         check_names(wanted, self.names, "the sample")
         return _frozen(self.values[:, [self.names.index(name) for name in wanted]])
 
-    def frame(self, names: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def frame(self, names: str | Iterable[object] | None = None) -> pd.DataFrame:
         """Return columns as a DataFrame with the row labels.
 
         Parameters
@@ -289,7 +289,7 @@ class Sample:
 
 def as_sample(
     value: object,
-    columns: str | Iterable[str] | None = None,
+    columns: str | Iterable[object] | None = None,
     missing: str = "drop",
     argument: str = "data",
 ) -> Sample:

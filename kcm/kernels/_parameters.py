@@ -9,12 +9,14 @@ from jaxtyping import Float
 
 from kcm.exceptions import OptionError
 
-__all__ = ["Parameter", "as_columns", "as_parameter", "check_positive", "show"]
+__all__ = ["Numbers", "Parameter", "as_columns", "as_parameter", "check_positive", "show"]
 
-Parameter = Float[np.ndarray, "..."] | Float[jax.Array, "..."]
+# What a parameter is after conversion, and what a caller may give.
+Numbers = Float[np.ndarray, "..."] | Float[jax.Array, "..."]
+Parameter = Numbers | float | int | Sequence[float]
 
 
-def as_parameter(value: Any) -> Parameter:
+def as_parameter(value: Any) -> Numbers:
     """Return a number or vector as a float64 array; arrays that JAX traces pass unchanged."""
     if isinstance(value, jax.Array):
         return value

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import pdist
 
-from kcm.exceptions import DataError, OptionError, TiedDistancesWarning
-from kcm.kernels._parameters import Parameter, as_parameter, check_positive
+from kcm._variation import check_varies
+from kcm.exceptions import OptionError, TiedDistancesWarning
+from kcm.kernels._parameters import Numbers, Parameter, as_parameter, check_positive
 
 __all__ = [
     "BandwidthRule",
@@ -64,7 +65,7 @@ class MedianHeuristic(BandwidthRule):
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
-        deviation = column_deviations(x)
+        deviation = _deviations(x)
         distances = pdist(_at_most(MAX_ROWS, (x - x.mean(axis=0)) / deviation))
         return deviation * (_median_distance(distances) / np.sqrt(2.0))
 
@@ -87,19 +88,13 @@ class CoordinatewiseMedian(BandwidthRule):
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
-        column_deviations(x)
+        _deviations(x)
         return np.array([np.sqrt(_median_square(column) / 2.0) for column in x.T])
 
 
-def column_deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     """Return the standard deviation of each column; a column that does not vary is an error."""
-    rounding = 8 * np.finfo(float).eps * np.abs(x).max(axis=0)
-    constant = np.flatnonzero(np.ptp(x, axis=0) <= rounding)
-    if len(constant):
-        raise DataError(
-            f"column {constant.tolist()} of `x` does not vary, so it has no bandwidth; "
-            "leave it out."
-        )
+    check_varies(x, [f"x{j + 1}" for j in range(x.shape[1])])
     return np.asarray(x.std(axis=0))
 
 
@@ -125,7 +120,7 @@ def _median_distance(distances: Float[np.ndarray, " k"]) -> float:
 
 
 def _median_square(column: Float[np.ndarray, " n"]) -> float:
-    """Median of the non-zero squared differences, from order statistics found without n^2 memory."""
+    """Median of the non-zero squared differences, by order statistics, without n^2 memory."""
     ordered = np.sort(column)
     n = len(ordered)
     n_zero = _count_within(ordered, 0.0)
@@ -154,7 +149,7 @@ def _nth_difference(ordered: Float[np.ndarray, " n"], rank: int) -> float:
 Bandwidth = Parameter | BandwidthRule
 
 
-def as_bandwidth(value: Any) -> Bandwidth:
+def as_bandwidth(value: Any) -> Numbers | BandwidthRule:
     """Return a rule unchanged and a number or a vector as a float64 array."""
     return value if isinstance(value, BandwidthRule) else as_parameter(value)
 
@@ -163,32 +158,32 @@ def check_bandwidth(value: Bandwidth) -> None:
     """Refuse bandwidths that are not positive numbers, a vector of them, or a rule."""
     if isinstance(value, BandwidthRule):
         return
-    if value.ndim > 1:
+    lengths = as_parameter(value)
+    if lengths.ndim > 1:
         raise OptionError(
             f"`bandwidth` must be a number, a vector with one entry per column, or a rule; "
-            f"got an array of shape {value.shape}."
+            f"got an array of shape {lengths.shape}."
         )
-    check_positive(value, "bandwidth")
+    check_positive(lengths, "bandwidth")
 
 
-def resolve_bandwidth(value: Bandwidth, x: Float[np.ndarray, "n d"]) -> Parameter:
+def resolve_bandwidth(value: Bandwidth, x: Float[np.ndarray, "n d"]) -> Numbers:
     """Return the numbers: those given, or those that the rule gives on x."""
     if isinstance(value, BandwidthRule):
         return value(x)
-    if value.ndim == 1 and len(value) != x.shape[1]:
+    lengths = as_parameter(value)
+    if lengths.ndim == 1 and len(lengths) != x.shape[1]:
         raise OptionError(
-            f"`bandwidth` has {len(value)} entries for {x.shape[1]} conditioning columns; "
+            f"`bandwidth` has {len(lengths)} entries for {x.shape[1]} conditioning columns; "
             "pass one number, or one per column."
         )
-    return value
+    return lengths
 
 
-def numbers(value: Bandwidth) -> Parameter:
+def numbers(value: Bandwidth) -> Numbers:
     """Return the bandwidth as numbers; a rule that was never resolved is an error."""
     if isinstance(value, BandwidthRule):
         raise OptionError(
             f"the bandwidth rule {value!r} has not met any data; call `kernel.resolve(X)` first."
         )
-    return value
-
-
+    return as_parameter(value)

@@ -103,7 +103,7 @@ class Constant(Kernel):
         check_positive(self.value, "value", allow_zero=True)
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return jnp.full((), self.value, dtype=jnp.result_type(x))
+        return jnp.full((), as_parameter(self.value), dtype=jnp.result_type(x))
 
 
 class Scaled(Kernel):
@@ -129,10 +129,10 @@ class Scaled(Kernel):
         check_positive(self.factor, "factor", allow_zero=True)
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return self.factor * self.kernel(x, y)
+        return jnp.multiply(as_parameter(self.factor), self.kernel(x, y))
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return self.factor * self.kernel.cross(x, y)
+        return jnp.multiply(as_parameter(self.factor), self.kernel.cross(x, y))
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Scaled(self.kernel.resolve(x), self.factor)

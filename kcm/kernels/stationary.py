@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm.kernels._parameters import Parameter, as_parameter, check_positive
+from kcm.kernels._parameters import Numbers, Parameter, as_parameter, check_positive
 from kcm.kernels.bandwidth import (
     Bandwidth,
     MedianHeuristic,
@@ -131,21 +131,25 @@ class InverseMultiquadric(Kernel):
         check_positive(self.exponent, "exponent")
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return (1 + _squared_distance(x, y, numbers(self.bandwidth))) ** -self.exponent
+        return (1 + _squared_distance(x, y, numbers(self.bandwidth))) ** -as_parameter(
+            self.exponent
+        )
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return (1 + _squared_distances(x, y, numbers(self.bandwidth))) ** -self.exponent
+        return (1 + _squared_distances(x, y, numbers(self.bandwidth))) ** -as_parameter(
+            self.exponent
+        )
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return InverseMultiquadric(resolve_bandwidth(self.bandwidth, x), self.exponent)
 
 
-def _squared_distance(x: Point, y: Point, bandwidth: Parameter) -> Value:
+def _squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
     return jnp.sum(((x - y) / bandwidth) ** 2)
 
 
 def _squared_distances(
-    x: Columns, y: Float[Array, "m d"], bandwidth: Parameter
+    x: Columns, y: Float[Array, "m d"], bandwidth: Numbers
 ) -> Float[Array, "n m"]:
     """Return all scaled squared distances by |x|^2 + |y|^2 - 2 x'y.
 

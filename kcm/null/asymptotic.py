@@ -69,9 +69,7 @@ class Asymptotic(Null):
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
 
-    def distribution(
-        self, contraction: Contraction, rng: np.random.Generator
-    ) -> NullDistribution:
+    def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the law; `rng` is not used."""
         codes = group_codes(self.groups, contraction.n_obs)
         few = int(codes.max()) < MAX_EIGENVALUES
@@ -92,7 +90,9 @@ def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
 def cumulant_law(form: Float[np.ndarray, "m m"]) -> PearsonIII:
     """Return the Pearson III law with the first three cumulants of the spectral law."""
     free = form - np.diag(np.diag(form))
-    return _pearson(float(np.trace(form)), float(np.sum(free**2)), float(np.sum(free * (free @ free))))
+    return _pearson(
+        float(np.trace(form)), float(np.sum(free**2)), float(np.sum(free * (free @ free)))
+    )
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
@@ -103,7 +103,9 @@ def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
 
 
 def _pearson(trace: float, squares: float, cubes: float) -> PearsonIII:
-    return PearsonIII(mean=trace, sd=np.sqrt(2 * squares), skewness=8 * cubes / (2 * squares) ** 1.5)
+    return PearsonIII(
+        mean=trace, sd=np.sqrt(2 * squares), skewness=8 * cubes / (2 * squares) ** 1.5
+    )
 
 
 def _sum_of_cubes(

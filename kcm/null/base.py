@@ -52,9 +52,7 @@ class Null(abc.ABC):
     groups: Any
 
     @abc.abstractmethod
-    def distribution(
-        self, contraction: Contraction, rng: np.random.Generator
-    ) -> NullDistribution:
+    def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the null law of the statistic of `contraction`."""
 
 

@@ -85,7 +85,9 @@ def _sum_groups(
     return np.add.reduceat(values[order], starts, axis=0)
 
 
-def _arrays(contraction: Contraction, order: Int[np.ndarray, " n"] | slice) -> dict[str, np.ndarray]:
+def _arrays(
+    contraction: Contraction, order: Int[np.ndarray, " n"] | slice
+) -> dict[str, np.ndarray]:
     c = contraction
     return {
         "x": c.conditioning[order],
@@ -131,7 +133,8 @@ def _whole_groups(
 def _assign_tiles(
     sizes: Int[np.ndarray, " m"], n_rows: int
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " t"]]:
-    ends, starts, tiles = np.cumsum(sizes), [0], []
+    ends, starts = np.cumsum(sizes), [0]
+    tiles: list[np.ndarray] = []
     while True:
         used = 0 if starts[-1] == 0 else ends[starts[-1] - 1]
         stop = int(np.searchsorted(ends, used + n_rows, side="right"))
@@ -160,7 +163,9 @@ def _form_sums(
 ) -> tuple[Float[Array, "t r"], Float[Array, ""]]:
     n_tiles, n_rows = labels.shape
 
-    def visit(carry: tuple[Array, Array], pair: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+    def visit(
+        carry: tuple[Array, Array], pair: tuple[Array, Array]
+    ) -> tuple[tuple[Array, Array], None]:
         (diagonal, squares), (i, j) = carry, pair
         block = _sum_labels(_block(kernel, rows, i, j), labels[i], labels[j], n_rows, n_rows)
         own = jnp.where(i == j, jnp.diagonal(block), 0.0)

@@ -382,6 +382,8 @@ def _sum_of_logs(
 
 def _upper_quantile(weights: Float[np.ndarray, " m"], level: float) -> float:
     """The x with P(Q > x) = level: a bracket from mean and sd, then Brent's method on log P."""
+    scale = float(np.abs(weights).max())
+    weights = weights / scale
 
     def excess(x: float) -> float:
         return math.log(max(upper_tail(weights, x), 1e-320)) - math.log(level)
@@ -392,4 +394,5 @@ def _upper_quantile(weights: Float[np.ndarray, " m"], level: float) -> float:
         low -= mean - low
     while excess(high) > 0:
         high += high - mean
-    return float(brentq(excess, low, high, xtol=1e-20 * sd, maxiter=1_000))
+    # the relative tolerance decides: x can be tiny where the density is infinite at 0
+    return scale * float(brentq(excess, low, high, xtol=1e-70 * sd, maxiter=1_000))
