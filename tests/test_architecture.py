@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = (
     ("exceptions", "_typing"),
     ("_validation", "report"),
-    ("_tables",),
+    ("_tables", "_variation"),
     ("kernels", "data"),
     ("datasets", "gram", "moments"),
     ("contraction",),

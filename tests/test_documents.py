@@ -18,9 +18,10 @@ import kcm
 ROOT = Path(__file__).parent.parent
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
-FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 SHELL = ("bash", "console", "sh", "shell")
-KNOWN = ("python", "text", "math", *SHELL)
+DIRECTIVES = ("{eval-rst}", "{math}", "{toctree}")
+KNOWN = ("python", "text", *SHELL, *DIRECTIVES)
 
 
 class Block(NamedTuple):
@@ -112,6 +113,14 @@ class TestDocuments:
     def test_readme_shows_python_and_a_command(self):
         assert ROOT / "README.md" in WITH_PYTHON
         assert any(str(command.id).startswith("README.md:") for command in COMMANDS)
+
+    def test_readme_shows_what_its_first_command_prints(self, capsys: pytest.CaptureFixture[str]):
+        readme = BLOCKS[ROOT / "README.md"]
+        command = next(found for block in readme for found in commands(block.text))
+        shown = next(block.text for block in readme if block.language == "text")
+        cli = importlib.import_module("kcm.cli")
+        assert cli.main(shlex.split(command)[1:]) == 0
+        assert capsys.readouterr().out.strip() == shown.strip()
 
     @pytest.mark.parametrize("file", WITH_PYTHON, ids=document_id)
     def test_python_runs(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

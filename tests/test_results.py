@@ -113,13 +113,15 @@ def test_draws_equal_to_the_statistic_up_to_rounding_count(rng):
     assert BootstrapDistribution(draws, "rademacher").pvalue(1.0) == 3 / 4
 
 
-def test_pearson_is_a_shifted_gamma():
-    shape = 4 / 0.8**2
-    t = np.linspace(-1, 4, 7)
-    gamma = stats.gamma.sf(t * np.sqrt(shape) + shape, shape)
-    law = PearsonIII(mean=2.0, sd=3.0, skewness=0.8)
-    np.testing.assert_allclose([law.pvalue(2 + 3 * value) for value in t], gamma, rtol=1e-10)
-    assert law.pvalue(law.critical_value(0.03)) == pytest.approx(0.03)
+@pytest.mark.parametrize("skewness", [-1.5, -0.02, 0.0, 1e-6, 0.01, 0.8, 3.0])
+def test_pearson_is_that_of_scipy(skewness):
+    referee = stats.pearson3(skewness, loc=2.0, scale=3.0)
+    law = PearsonIII(mean=2.0, sd=3.0, skewness=skewness)
+    t = np.linspace(-10, 16, 27)
+    np.testing.assert_allclose([law.pvalue(value) for value in t], referee.sf(t), rtol=1e-8)
+    for level in (0.5, 0.05, 1e-4):
+        assert law.critical_value(level) == pytest.approx(referee.isf(level), rel=1e-6)
+        assert law.pvalue(law.critical_value(level)) == pytest.approx(level, rel=1e-8)
 
 
 @pytest.mark.parametrize("name", MULTIPLIERS)

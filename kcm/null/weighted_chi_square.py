@@ -77,10 +77,10 @@ class WeightedChiSquare(NullDistribution):
     >>> law = WeightedChiSquare([0.6, 0.3, 0.1], shift=1.0)
     >>> law.mean, round(law.variance, 12)
     (2.0, 0.92)
-    >>> round(law.pvalue(4.0), 10)
-    0.0457899574
+    >>> round(law.pvalue(2.0), 10)
+    0.3629895238
     >>> round(law.critical_value(0.05), 8)
-    3.88690635
+    3.88924865
     """
 
     weights: Float[np.ndarray, " m"]
@@ -127,7 +127,7 @@ def upper_tail(weights: Float[np.ndarray, " m"], x: float) -> float:
     Parameters
     ----------
     weights : ndarray of shape (m,)
-        Real weights of either sign, finite. The time grows with their number, the memory does not.
+        Real weights of either sign, finite. Memory: a few vectors of m, and 10 MB of nodes.
     x : float
         Any number; infinities are allowed.
 
