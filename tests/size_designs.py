@@ -149,7 +149,6 @@ DESIGNS = {
 OTHER_MODELS = {
     "wls": wls,
     "probit": probit,
-    "poisson-overdispersed": poisson_overdispersed,
     "negative-binomial": negative_binomial,
     "gamma-log": gamma_log,
     "quantile": quantile,
@@ -157,7 +156,10 @@ OTHER_MODELS = {
     "gmm": _instrumental(IVGMM, 3),
     "known": known,
 }
-HEAVY_LEVERAGE = _ols(1, _leverage)
+HEAVY_LEVERAGE = {
+    "ols": _ols(1, _leverage),
+    "poisson-overdispersed": poisson_overdispersed,
+}
 
 
 def omitted_square(rng, n):

@@ -50,6 +50,8 @@ def test_size(design, n):
     assert all(low <= rate <= high for rate in rates.values()), rates
 
 
+# statsmodels' quantile regression often stops at its iteration limit, at the optimum
+@pytest.mark.filterwarnings("ignore:Maximum number of iterations")
 @pytest.mark.parametrize("design", OTHER_MODELS.values(), ids=OTHER_MODELS.keys())
 def test_size_of_other_models(design):
     rates = rejection_rates(design, 200, TESTS)
@@ -99,10 +101,12 @@ def test_size_of_tiled_cumulants():
     assert 0.005 <= rates["tiled"] <= 0.095
 
 
-def test_heavy_leverage_is_reported():
-    """The open problem: errors of sd sqrt(.1 + .9 x^2); docs/limits.md shows the rates."""
-    rates = rejection_rates(HEAVY_LEVERAGE, 100, TESTS)
-    assert all(rate < 0.12 for rate in rates.values()), rates
+@pytest.mark.parametrize("n", [100, 200])
+@pytest.mark.parametrize("design", HEAVY_LEVERAGE.values(), ids=HEAVY_LEVERAGE.keys())
+def test_heavy_leverage_is_reported(design, n):
+    """The open problem, variance concentrated on leverage points; docs/size.md shows the rates."""
+    rates = rejection_rates(design, n, TESTS)
+    assert all(rate < 0.15 for rate in rates.values()), rates
 
 
 def test_the_uncorrected_procedure_cannot_reject():
