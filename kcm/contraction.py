@@ -73,7 +73,7 @@ def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> 
     >>> from kcm.kernels import Gaussian
     >>> moment = FittedMoment(np.array([1.0, -1.0, 1.0]), np.array([0.0, 1.0, 5.0]))
     >>> round(contract(moment, Gaussian(1.0), "V").statistic, 4)
-    0.5955
+    0.5954
     """
     n, q = moment.residuals.shape
     jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
