@@ -130,16 +130,18 @@ def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap
     assert (np.abs(found) < 5 * error).all()
 
 
-def test_cumulants_by_tiles_equal_those_of_the_dense_form(rng, monkeypatch):
-    n = 300
-    x = rng.normal(size=(n, 2))
-    fit = sm.OLS(rng.normal(size=n), sm.add_constant(x)).fit()
-    test = kcm.KCMTest(null=kcm.Asymptotic(method="cumulants"))
-    moment = fitted_moment(fit)
+@pytest.mark.parametrize("kernel", [Gaussian(), Gaussian(0.2), Laplace()])
+@pytest.mark.parametrize("groups", [None, np.arange(600) // 2])
+def test_cumulants_by_tiles_equal_those_of_the_dense_form(kernel, groups, rng, monkeypatch):
+    n = 600
+    x = rng.normal(size=(n, 3))
+    moment = fitted_moment(sm.OLS(rng.normal(size=n), sm.add_constant(x)).fit())
+    test = kcm.KCMTest(kernel, null=kcm.Asymptotic(method="cumulants", groups=groups))
     dense = test.run(moment).null_distribution
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)
     tiled = test.run(moment).null_distribution
     assert (tiled.mean, tiled.sd) == pytest.approx((dense.mean, dense.sd), rel=1e-10)
-    assert tiled.skewness == pytest.approx(dense.skewness, abs=asymptotic.SKEWNESS_TOLERANCE)
+    # three of the standard errors that the documentation states
+    assert tiled.skewness == pytest.approx(dense.skewness, abs=0.025)
     t = dense.critical_value(0.05)
     assert tiled.pvalue(t) == pytest.approx(0.05, abs=1e-3)

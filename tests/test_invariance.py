@@ -9,6 +9,7 @@ import statsmodels.api as sm
 
 import kcm
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
+from kcm.null import PearsonIII
 
 NULLS = {"asymptotic": kcm.Asymptotic(), "cumulants": kcm.Asymptotic(method="cumulants")}
 everywhere = pytest.mark.parametrize("null", NULLS.values(), ids=NULLS.keys())
@@ -42,6 +43,14 @@ def test_order_of_rows(data, kernel, null, rng):
         numbers(shuffled, ["a", "b"], kernel=kernel, null=null),
         numbers(data, ["a", "b"], kernel=kernel, null=null),
     )
+
+
+def test_order_of_rows_where_the_law_is_found_by_tiles(rng):
+    x, psi = rng.normal(size=(2_100, 2)), rng.normal(size=2_100)
+    order = rng.permutation(2_100)
+    results = [kcm.KCMTest().run(kcm.FittedMoment(psi[o], x[o])) for o in (slice(None), order)]
+    assert isinstance(results[0].null_distribution, PearsonIII)
+    same(results[1].pvalue, results[0].pvalue)
 
 
 @everywhere

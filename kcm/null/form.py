@@ -51,17 +51,14 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
 
 def form_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> FormSums:
     """Return the diagonal of B and its off-diagonal sum of squares without holding B."""
-    n_groups = int(codes.max()) + 1
-    order, labels, starts = _whole_groups(codes)
-    rows = {name: value[order] for name, value in _arrays(contraction, slice(None)).items()}
-    filler = labels < 0
-    for name in ("residuals", "influence", "projection", "removed"):
-        rows[name][filler] = 0.0
+    factor, m = contraction.factor, int(codes.max()) + 1
+    if m == len(codes):
+        rows, labels, kept = _tile_rows(_arrays(contraction, np.argsort(codes))), None, np.arange(m)
+    else:
+        rows, labels, kept = _whole_group_rows(contraction, codes)
     with jax.enable_x64(True):
-        diagonal, squares = _form_sums(contraction.kernel, rows, np.maximum(labels, 0))
-    sizes = np.append(starts[1:], n_groups) - starts
-    kept = np.concatenate([row[:size] for row, size in zip(np.array(diagonal), sizes, strict=True)])
-    return FormSums(kept * contraction.factor, float(squares) * contraction.factor**2)
+        diagonal, squares = _form_sums(contraction.kernel, rows, labels)
+    return FormSums(np.array(diagonal).ravel()[kept] * factor, float(squares) * factor**2)
 
 
 def apply_form(
@@ -101,6 +98,19 @@ def _arrays(
 def _tile_rows(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     points = {"x": gram.point_tiles(rows["x"])}
     return points | {name: gram.tiles(rows[name]) for name in rows if name != "x"}
+
+
+def _whole_group_rows(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> tuple[dict[str, np.ndarray], Int[np.ndarray, "t r"], Int[np.ndarray, " m"]]:
+    """Return tiles of whole clusters, labels within tiles, and the places of the clusters."""
+    order, labels, starts = _whole_groups(codes)
+    rows = {name: value[order] for name, value in _arrays(contraction, slice(None)).items()}
+    for name in rows.keys() - {"x"}:
+        rows[name][labels < 0] = 0.0
+    sizes = np.diff(starts, append=codes.max() + 1)
+    places = [np.arange(size) + tile * labels.shape[1] for tile, size in enumerate(sizes)]
+    return rows, np.maximum(labels, 0), np.concatenate(places)
 
 
 def _whole_groups(
@@ -159,15 +169,17 @@ def _block(kernel: Kernel, rows: dict[str, Array], i: Array, j: Array) -> Float[
 
 @jax.jit
 def _form_sums(
-    kernel: Kernel, rows: dict[str, Array], labels: Int[Array, "t r"]
+    kernel: Kernel, rows: dict[str, Array], labels: Int[Array, "t r"] | None
 ) -> tuple[Float[Array, "t r"], Float[Array, ""]]:
-    n_tiles, n_rows = labels.shape
+    n_tiles, n_rows = rows["x"].shape[:2]
 
     def visit(
         carry: tuple[Array, Array], pair: tuple[Array, Array]
     ) -> tuple[tuple[Array, Array], None]:
         (diagonal, squares), (i, j) = carry, pair
-        block = _sum_labels(_block(kernel, rows, i, j), labels[i], labels[j], n_rows, n_rows)
+        block = _block(kernel, rows, i, j)
+        if labels is not None:
+            block = _sum_labels(block, labels[i], labels[j], n_rows, n_rows)
         own = jnp.where(i == j, jnp.diagonal(block), 0.0)
         weight = jnp.where(i == j, 1.0, 2.0)
         return (diagonal.at[i].add(own), squares + weight * (jnp.sum(block**2) - own @ own)), None
