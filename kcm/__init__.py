@@ -10,21 +10,26 @@ True
 from kcm import datasets, gram, kernels
 from kcm.exceptions import (
     DataError,
+    DependenceWarning,
+    FewClustersWarning,
     KCMError,
     MissingRowsWarning,
     OptionError,
     TiedDistancesWarning,
     UnsupportedModelError,
 )
-from kcm.moments import FittedMoment, MomentLabels, leverage_scale, stack_equations
+from kcm.moments import FittedMoment, MomentLabels, leverage_scale
 from kcm.null import Asymptotic, MultiplierBootstrap
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 from kcm.specification import specification_test
+from kcm.systems import stack_equations
 
 __all__ = [
     "Asymptotic",
     "DataError",
+    "DependenceWarning",
+    "FewClustersWarning",
     "FittedMoment",
     "KCMError",
     "KCMTest",

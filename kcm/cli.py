@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import kcm
+from kcm.adapters.bar import bar_position
 from kcm.data import Sample, formula_variables
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, KCMError, OptionError
@@ -76,20 +77,37 @@ def _outcome(options: argparse.Namespace) -> tuple[int, str]:
 
 def _test(options: argparse.Namespace) -> kcm.KCMTestResult:
     data = read_data(options.data)
-    names = _names(options.conditioning)
-    _check_variables(options.formula, data)
+    formula, names = _split(options.formula, _names(options.conditioning))
+    _check_variables(formula, data)
+    null = _null(options)
     complete = Sample.from_frame(data, names) if names else None
     rows = data if complete is None else data.iloc[complete.kept]
     result = kcm.specification_test(
-        _fit(options.model, options.formula, rows),
+        _fit(options.model, formula, rows),
         conditioning=names or None,
         kernel=KERNELS[options.kernel](),
         statistic=options.statistic,
-        null=_null(options),
+        null=null,
         rng=options.rng,
     )
     n_dropped = result.n_dropped + (complete.n_dropped if complete else 0)
     return dataclasses.replace(result, n_dropped=n_dropped)
+
+
+def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
+    """Part a formula at its bar: what to fit, and the variables to condition on."""
+    after = formula_variables(formula, "conditioning")
+    bar = bar_position(formula)
+    if bar is None:
+        return formula, names
+    if names:
+        raise OptionError(
+            f"`--conditioning` and the `|` in the formula {formula!r} both name the conditioning "
+            "variables; keep one of them."
+        )
+    if not after:
+        raise OptionError(f"the formula {formula!r} names no variable after `|`.")
+    return formula[:bar].strip(), list(after)
 
 
 def read_data(source: str) -> "pd.DataFrame":
@@ -118,7 +136,10 @@ def read_data(source: str) -> "pd.DataFrame":
     if path.is_file():
         return _read_file(path)
     if path.name.lower().endswith(SUFFIXES) or path.parent != Path():
-        raise DataError(f"`--data`: there is no file {source!r}.")
+        known = ", ".join(kcm.datasets.names())
+        raise DataError(
+            f"`--data`: there is no file {source!r}; check the path, or name a data set: {known}."
+        )
     return kcm.datasets.load(source)
 
 
@@ -143,16 +164,22 @@ def _check_variables(formula: str, data: "pd.DataFrame") -> None:
 
 
 def _fit(model: str, formula: str, data: "pd.DataFrame") -> Any:
+    import numpy as np
     import statsmodels.formula.api as smf
 
     quiet = {} if model in ("ols", "median") else {"disp": 0}
     try:
-        return getattr(smf, MODELS[model])(formula, data=data).fit(**quiet)
+        return getattr(smf, MODELS[model])(formula, data=data, eval_env={"np": np}).fit(**quiet)
     except Exception as error:
         raise DataError(f"the {model} fit of {formula!r} failed: {error}") from error
 
 
 def _null(options: argparse.Namespace) -> kcm.Asymptotic | kcm.MultiplierBootstrap:
+    if options.bootstrap is None and options.rng is not None:
+        raise OptionError(
+            "`--rng` is the seed of the bootstrap and the asymptotic law draws nothing; add "
+            "`--bootstrap N` or leave `--rng` out."
+        )
     if options.bootstrap is None:
         return kcm.Asymptotic(groups=options.groups)
     return kcm.MultiplierBootstrap(options.bootstrap, groups=options.groups)
@@ -173,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     test = commands.add_parser("test", help="fit a model by formula and test its specification")
-    test.add_argument("formula", metavar="FORMULA", help='for instance "logwage ~ age + I(age**2)"')
+    test.add_argument(
+        "formula", metavar="FORMULA", help='"y ~ x", or "y ~ x | z" to condition on z'
+    )
     test.add_argument(
         "--data", required=True, metavar="FILE_OR_NAME", help="CSV or Parquet file, or a data set"
     )

@@ -1,12 +1,13 @@
 """One pass over the kernel: everything that a statistic and its null law need."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 from jaxtyping import Float
 
 from kcm import gram
+from kcm.exceptions import DataError
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 
@@ -14,7 +15,11 @@ __all__ = ["Contraction", "StatisticName", "contract"]
 
 StatisticName = Literal["U", "V"]
 
+# psi'K psi relative to sum psi_i^2 k(x_i, x_i): below this it is rounding error.
+ROUNDING = 1e-12
 
+
+@final
 @dataclass(frozen=True, slots=True, eq=False)
 class Contraction:
     r"""A moment contracted with a kernel.
@@ -33,10 +38,10 @@ class Contraction:
     kernel : Kernel
         Resolved.
     conditioning : ndarray of shape (n, d)
-    residuals : ndarray of shape (n, q)
-        Scaled residuals r.
-    influence : ndarray of shape (n, p)
-        l; p = 0 when theta is known.
+    scaled_residuals : ndarray of shape (n, q)
+        r = psi / s.
+    scaled_influence : ndarray of shape (n, p)
+        l recomputed from r; p = 0 when theta is known.
     projection : ndarray of shape (n, p)
         D.
     removed : ndarray of shape (n,)
@@ -51,8 +56,8 @@ class Contraction:
 
     kernel: Kernel
     conditioning: Float[np.ndarray, "n d"]
-    residuals: Float[np.ndarray, "n q"]
-    influence: Float[np.ndarray, "n p"]
+    scaled_residuals: Float[np.ndarray, "n q"]
+    scaled_influence: Float[np.ndarray, "n p"]
     projection: Float[np.ndarray, "n p"]
     removed: Float[np.ndarray, " n"]
     factor: float
@@ -67,6 +72,23 @@ class Contraction:
 def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> Contraction:
     """Contract a moment with a resolved kernel in one pass shared by residuals and jacobian.
 
+    Parameters
+    ----------
+    moment : FittedMoment
+    kernel : Kernel
+        With its bandwidths as numbers.
+    statistic : {"U", "V"}
+        Without or with the terms i = j.
+
+    Returns
+    -------
+    Contraction
+
+    Raises
+    ------
+    DataError
+        When the kernel maps the residuals to zero up to rounding.
+
     Examples
     --------
     >>> import numpy as np
@@ -77,10 +99,13 @@ def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> 
     """
     n, q = moment.residuals.shape
     jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
-    removed = gram.diagonal(kernel, moment.conditioning) if statistic == "U" else np.zeros(n)
+    diagonal = gram.diagonal(kernel, moment.conditioning)
+    removed = diagonal if statistic == "U" else np.zeros(n)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
-    smoothed = gram.matvec(kernel, moment.conditioning, columns) - removed[:, None] * columns
+    whole = gram.matvec(kernel, moment.conditioning, columns)
+    _check_seen(moment.residuals, whole[:, :q], diagonal)
+    smoothed = whole - removed[:, None] * columns
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
         kernel,
@@ -93,6 +118,21 @@ def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> 
         float(factor * np.sum(moment.residuals * smoothed[:, :q])),
         moment.theta_known,
     )
+
+
+def _check_seen(
+    residuals: Float[np.ndarray, "n q"],
+    smoothed: Float[np.ndarray, "n q"],
+    diagonal: Float[np.ndarray, " n"],
+) -> None:
+    """Refuse residuals that the kernel maps to zero up to rounding."""
+    seen = np.sum(residuals * smoothed)
+    if np.isfinite(seen) and seen <= ROUNDING * np.sum(diagonal[:, None] * residuals**2):
+        raise DataError(
+            "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding. Either "
+            "the model is saturated in the conditioning variables (it fits the mean at each of "
+            "their values, so there is nothing to test), or the bandwidth is far too wide."
+        )
 
 
 def _projection(

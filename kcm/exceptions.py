@@ -6,6 +6,8 @@ Each error also derives from the built-in error that a caller would expect, so t
 
 __all__ = [
     "DataError",
+    "DependenceWarning",
+    "FewClustersWarning",
     "KCMError",
     "MissingRowsWarning",
     "OptionError",
@@ -28,6 +30,14 @@ class OptionError(KCMError, ValueError):
 
 class UnsupportedModelError(KCMError, TypeError):
     """A fitted model for which residuals, jacobian and influence are not known."""
+
+
+class DependenceWarning(UserWarning):
+    """A fit allows for dependent observations, the test takes them as independent."""
+
+
+class FewClustersWarning(UserWarning):
+    """There are too few clusters for the asymptotic law."""
 
 
 class MissingRowsWarning(UserWarning):

@@ -11,18 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from kcm._tiles import gram_block, point_tiles, tile_pairs, tiles
 from kcm._validation import as_float_columns
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
 
 __all__ = ["diagonal", "matrix", "matvec", "quadratic_form"]
-
-# Most rows of a tile: a 1,024 x 1,024 block of doubles (8 MB) stays near the processor.
-TILE = 1_024
-# Tiles are rounded up to this many rows so that few sizes compile.
-ROUNDING = 64
 
 
 def quadratic_form(kernel: Kernel, x: Any, v: Any) -> Float[np.ndarray, " m"]:
@@ -153,48 +149,21 @@ def matrix(kernel: Kernel, x: Any) -> Float[np.ndarray, "n n"]:
         return np.array(_matrix(kernel.resolve(points), points))
 
 
-def tiles(columns: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "tiles rows m"]:
-    """Cut coefficients into equal tiles, the last one filled up with zeros."""
-    n_rows, n_missing = _tile_shape(len(columns))
-    filled = np.pad(columns, ((0, n_missing), (0, 0)))
-    return filled.reshape(len(filled) // n_rows, n_rows, columns.shape[1])
-
-
-def point_tiles(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "tiles rows d"]:
-    """Cut points into equal tiles, the last one filled up with copies of the last point.
-
-    A copy, unlike zero, is always in the kernel's domain and near the other points.
-    """
-    n_rows, n_missing = _tile_shape(len(points))
-    filled = np.pad(points, ((0, n_missing), (0, 0)), mode="edge")
-    return filled.reshape(len(filled) // n_rows, n_rows, points.shape[1])
-
-
-def rounded(n: int) -> int:
-    """Round a size up, so that nearby sizes share one compiled program."""
-    return ROUNDING * -(-n // ROUNDING)
-
-
-def tile_pairs(n_tiles: int) -> tuple[Int[Array, " p"], Int[Array, " p"]]:
-    """Return the tile pairs (i, j), i <= j, of the upper triangle; for use in compiled code."""
-    first, second = np.triu_indices(n_tiles)
-    return jnp.asarray(first, jnp.int32), jnp.asarray(second, jnp.int32)
-
-
 def _inputs(
     kernel: Kernel, x: Any, v: Any
 ) -> tuple[Kernel, Float[np.ndarray, "n d"], Float[np.ndarray, "n m"]]:
+    _check_kernel(kernel)
     points, columns = as_float_columns(x, "x"), as_float_columns(v, "v")
     if len(points) != len(columns):
         raise DataError(f"`v` has {len(columns)} rows and `x` has {len(points)}; they must match.")
     return kernel.resolve(points), points, columns
 
 
-def _tile_shape(n: int) -> tuple[int, int]:
-    """Return the rows of a tile and the rows missing to fill the last one."""
-    n_tiles = -(-n // TILE)
-    n_rows = rounded(-(-n // n_tiles))
-    return n_rows, n_tiles * n_rows - n
+def _check_kernel(kernel: Any) -> None:
+    if not isinstance(kernel, Kernel):
+        raise OptionError(
+            f"`kernel` must be a kernel such as kcm.kernels.Gaussian(); got {kernel!r}."
+        )
 
 
 @jax.jit
@@ -203,7 +172,7 @@ def _quadratic_form(
 ) -> Float[Array, " m"]:
     def visit(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
         i, j = pair
-        block = kernel.cross(x[i], x[j])
+        block = gram_block(kernel, x[i], x[j], i == j)
         weight = jnp.where(i == j, 1.0, 2.0)
         return total + weight * jnp.sum(v[i] * (block @ v[j]), axis=0), None
 
@@ -216,7 +185,7 @@ def _matvec(
 ) -> Float[Array, "t r m"]:
     def visit(product: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
         i, j = pair
-        block = kernel.cross(x[i], x[j])
+        block = gram_block(kernel, x[i], x[j], i == j)
         product = product.at[i].add(block @ v[j])
         mirrored = lax.cond(i == j, jnp.zeros_like, lambda w: block.T @ w, v[i])
         return product.at[j].add(mirrored), None
@@ -231,4 +200,4 @@ def _diagonal(kernel: Kernel, x: Float[Array, "t r d"]) -> Float[Array, "t r"]:
 
 @jax.jit
 def _matrix(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
-    return kernel.matrix(x)
+    return gram_block(kernel, x, x, jnp.array(True))

@@ -3,15 +3,19 @@
 Adapters and estimators hand over a `FittedMoment`; tests read nothing else.
 """
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import equinox as eqx
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
+from kcm._tables import as_table, is_table, numeric_column
 from kcm._validation import as_float_columns
 from kcm._variation import check_varies
+from kcm.data import align
 from kcm.exceptions import DataError
 
 __all__ = [
@@ -20,13 +24,13 @@ __all__ = [
     "leverage_scale",
     "scaled_influence",
     "scaled_residuals",
-    "stack_equations",
 ]
 
 # A residual whose leverage is one is zero by construction; below this its scale means nothing.
 _SMALLEST_SCALE = 1e-5
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class MomentLabels:
     """The words that go with the numbers of a `FittedMoment`.
@@ -36,9 +40,10 @@ class MomentLabels:
     moment : str
         The residual as a formula in words, for instance ``"logwage - x'b"``.
     conditioning : tuple of str
-        Names of the conditioning variables, one per column.
+        Names of the conditioning variables, one per column; by default those of the columns.
     theta : str
-        ``"known"``, or how theta was estimated, for instance ``"estimated: OLS"``.
+        ``"known"``, or how theta was estimated, for instance ``"estimated: OLS"``. A moment with
+        a jacobian turns ``"known"`` into ``"estimated"``.
     n_dropped : int
         Rows of the data that the fit left out because they hold missing values.
 
@@ -54,6 +59,7 @@ class MomentLabels:
     n_dropped: int = 0
 
 
+@final
 class FittedMoment(eqx.Module):
     r"""A conditional moment at theta: residuals, and how they depend on the estimate.
 
@@ -64,8 +70,9 @@ class FittedMoment(eqx.Module):
     ----------
     residuals : array_like of shape (n,) or (n, q)
         psi(Z_i; theta), in the units of the outcome.
-    conditioning : array_like or data frame of shape (n,) or (n, d)
-        The variables X, in their own units.
+    conditioning : array_like or table of shape (n,) or (n, d)
+        The variables X, in their own units: an array, a pandas, Polars or Arrow table or named
+        column, or a mapping of columns by name.
     jacobian : array_like of shape (n, p) or (n, q, p), optional
         d psi_i / d theta. (n, p) is for q = 1.
     influence : array_like of shape (n, p) or (n, q, p), optional
@@ -75,7 +82,7 @@ class FittedMoment(eqx.Module):
         Finite-sample scale s_i of each residual, in (0, inf), as `leverage_scale` gives it.
         Default 1.
     labels : MomentLabels, optional
-        Words for the summary; by default "psi" and the column names, or x1, x2, ...
+        Words for the summary; by default "psi" and the column names, or x1, x2, ... for an array.
 
     Attributes
     ----------
@@ -85,11 +92,15 @@ class FittedMoment(eqx.Module):
     Raises
     ------
     DataError
-        On shapes that do not match, missing or infinite values, a conditioning column that does
-        not vary, fewer than 3 rows, or a jacobian without influence (or the reverse).
+        On shapes or indexes that do not match, missing or infinite values, a conditioning column
+        that does not vary, fewer than 3 rows, a jacobian without influence (or the reverse), or
+        labels that contradict the arrays.
 
     Notes
     -----
+    Rows are matched by label among the arguments that carry a pandas index, in the order of the
+    first of them (the residuals, if they carry one); the others are matched by position.
+
     Whether theta is known is a fact that the null law depends on: treating an estimated theta as
     known makes the test unable to reject.
 
@@ -118,21 +129,29 @@ class FittedMoment(eqx.Module):
         scale: Any = None,
         labels: MomentLabels | None = None,
     ) -> None:
-        self.residuals = as_float_columns(residuals, "residuals")
-        self.conditioning = as_float_columns(conditioning, "conditioning")
-        self.jacobian = _as_blocks(jacobian, "jacobian")
-        self.influence = _as_blocks(influence, "influence")
-        self.scale = None if scale is None else as_float_columns(scale, "scale")
-        names = _column_names(conditioning, self.conditioning.shape[1])
-        self.labels = labels or MomentLabels(
-            conditioning=names, theta="known" if jacobian is None else "estimated"
+        parts = _matched(
+            {
+                "residuals": residuals,
+                "conditioning": conditioning,
+                "jacobian": jacobian,
+                "influence": influence,
+                "scale": scale,
+            }
         )
+        self.residuals = as_float_columns(parts["residuals"], "residuals")
+        self.conditioning = as_float_columns(parts["conditioning"], "conditioning")
+        self.jacobian = None if jacobian is None else _as_blocks(parts["jacobian"], "jacobian")
+        self.influence = None if influence is None else _as_blocks(parts["influence"], "influence")
+        self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
+        names = _column_names(conditioning, self.conditioning.shape[1])
+        self.labels = _completed(labels or MomentLabels(), names, jacobian is None)
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)
         _check_rows(self)
         _check_components(self)
         _check_scale(self.scale)
+        _check_labels(self)
         check_varies(self.conditioning, self.labels.conditioning)
 
     @property
@@ -156,22 +175,57 @@ class FittedMoment(eqx.Module):
         return self.jacobian is None
 
 
-def _as_blocks(value: Any, argument: str) -> Float[np.ndarray, "n m p"] | None:
+def _matched(parts: dict[str, Any]) -> dict[str, Any]:
+    """Read the tables among the parts, rows in the order of the first index that one carries."""
+    tables = {name: as_table(part, name) for name, part in parts.items() if is_table(part)}
+    index = next((own for _, own in tables.values() if own is not None), None)
+    return parts | {
+        name: _numbers(_in_order(table, own, index, name), name)
+        for name, (table, own) in tables.items()
+    }
+
+
+def _in_order(
+    table: pd.DataFrame, own: pd.Index | None, index: pd.Index | None, argument: str
+) -> pd.DataFrame:
+    if own is None or index is None:
+        return table
+    return align(table.set_axis(own, axis=0), index, argument)
+
+
+def _numbers(table: pd.DataFrame, argument: str) -> Float[np.ndarray, "n k"]:
+    columns = [numeric_column(table[name], f"column {name!r} of `{argument}`") for name in table]
+    return np.column_stack(columns)
+
+
+def _as_blocks(value: Any, argument: str) -> Float[np.ndarray, "n m p"]:
     """Bring (n, p) and (n, m, p) to (n, m, p), with the checks of the two-dimensional case."""
-    if value is None:
-        return None
-    array = np.asarray(value)
-    if array.ndim != 3:
-        return as_float_columns(value, argument)[:, None, :]
-    flat = as_float_columns(array.reshape(len(array), -1), argument)
+    try:
+        array = np.asanyarray(value)  # keeps a mask
+    except (TypeError, ValueError):
+        return as_float_columns(value, argument)[:, None, :]  # which says what is wrong
+    if array.ndim not in (1, 2, 3):
+        raise DataError(
+            f"`{argument}` must have shape (n, p) or (n, q, p); got {array.ndim} dimensions."
+        )
+    if array.ndim < 3:
+        return as_float_columns(array, argument)[:, None, :]
+    flat = as_float_columns(array.reshape(len(array), math.prod(array.shape[1:])), argument)
     return flat.reshape(array.shape)
 
 
 def _column_names(conditioning: Any, n_columns: int) -> tuple[str, ...]:
-    columns = getattr(conditioning, "columns", None)
-    if columns is None:
-        return tuple(f"x{j + 1}" for j in range(n_columns))
-    return tuple(str(name) for name in columns)
+    if is_table(conditioning):
+        return tuple(as_table(conditioning, "conditioning")[0].columns)
+    return tuple(f"x{j + 1}" for j in range(n_columns))
+
+
+def _completed(labels: MomentLabels, names: tuple[str, ...], theta_known: bool) -> MomentLabels:
+    return replace(
+        labels,
+        conditioning=tuple(labels.conditioning) or names,
+        theta="estimated" if labels.theta == "known" and not theta_known else labels.theta,
+    )
 
 
 def _check_pairing(jacobian: Any, influence: Any) -> None:
@@ -240,9 +294,21 @@ def _check_scale(scale: Float[np.ndarray, "n q"] | None) -> None:
         )
 
 
-def leverage_scale(
-    jacobian: Float[np.ndarray, "n q p"], gain: Float[np.ndarray, "n q p"]
-) -> Float[np.ndarray, "n q"]:
+def _check_labels(moment: FittedMoment) -> None:
+    labels, d = moment.labels, moment.n_conditioning
+    if len(labels.conditioning) != d:
+        raise DataError(
+            f"`labels` names {len(labels.conditioning)} conditioning variables "
+            f"{labels.conditioning}; expected one per column of `conditioning`, {d}."
+        )
+    if moment.theta_known and labels.theta.lower().startswith("estimated"):
+        raise DataError(
+            f"`labels` says theta is {labels.theta!r}, but no `jacobian` is given; pass `jacobian` "
+            'and `influence`, or theta="known" when theta was not fitted on these data.'
+        )
+
+
+def leverage_scale(jacobian: Any, gain: Any) -> Float[np.ndarray, "n q"]:
     r"""Finite-sample scale of each residual (HC2), for any estimator.
 
     To first order the fitted residuals are :math:`M\psi` with
@@ -251,9 +317,9 @@ def leverage_scale(
 
     Parameters
     ----------
-    jacobian : ndarray of shape (n, q, p)
-        S_i = d psi_i / d theta.
-    gain : ndarray of shape (n, q, p)
+    jacobian : array_like of shape (n, p) or (n, q, p)
+        S_i = d psi_i / d theta. (n, p) is for q = 1.
+    gain : array_like of shape (n, p) or (n, q, p)
         L_i = d l_i / d psi_i, the influence per unit of residual.
 
     Returns
@@ -262,22 +328,43 @@ def leverage_scale(
         1 where the row is zero: an observation of leverage one has residual zero whatever the
         data, so it carries no information and its scale is arbitrary.
 
+    Raises
+    ------
+    DataError
+        When the two shapes differ, or on values that are missing, infinite or not numbers.
+
+    References
+    ----------
+    MacKinnon and White (1985), Some heteroskedasticity-consistent covariance matrix estimators
+    with improved finite sample properties, Journal of Econometrics 29, 305-325.
+
     Examples
     --------
     >>> import numpy as np
-    >>> x = np.ones((4, 1, 1))
+    >>> x = np.ones((4, 1))
     >>> leverage_scale(-x, x).round(4).ravel()
     array([0.866, 0.866, 0.866, 0.866])
     """
+    slopes, gains = _as_blocks(jacobian, "jacobian"), _as_blocks(gain, "gain")
+    if slopes.shape != gains.shape:
+        raise DataError(
+            f"`jacobian` has shape {np.shape(jacobian)} and `gain` has {np.shape(gain)}; expected "
+            "the same shape for both, (n, q, p), or (n, p) for one residual component."
+        )
+    scale = np.sqrt(np.maximum(_squared_row_norms(slopes, gains), 0.0))
+    return np.where(scale < _SMALLEST_SCALE, 1.0, scale)
+
+
+def _squared_row_norms(
+    jacobian: Float[np.ndarray, "n q p"], gain: Float[np.ndarray, "n q p"]
+) -> Float[np.ndarray, "n q"]:
     n = len(jacobian)
     second = np.einsum("icp,icr->pr", gain, gain) / n**2
-    squared = (
+    return (
         1
         + 2 * np.einsum("icp,icp->ic", jacobian, gain) / n
         + np.einsum("icp,pr,icr->ic", jacobian, second, jacobian)
     )
-    scale = np.sqrt(np.maximum(squared, 0.0))
-    return np.where(scale < _SMALLEST_SCALE, 1.0, scale)
 
 
 def scaled_residuals(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
@@ -292,89 +379,3 @@ def scaled_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
     if moment.scale is None:
         return moment.influence.sum(axis=1)
     return (moment.influence / moment.scale[:, :, None]).sum(axis=1)
-
-
-def stack_equations(*moments: FittedMoment) -> FittedMoment:
-    """Join equations fitted one by one on the same rows into one system of moments.
-
-    Parameters
-    ----------
-    *moments : FittedMoment
-        One per equation, each with its own parameters and the same conditioning variables.
-        All with theta known, or all with theta estimated.
-
-    Returns
-    -------
-    FittedMoment
-        Residuals side by side; jacobian block-diagonal; influence by component.
-
-    Raises
-    ------
-    DataError
-        When rows or conditioning variables differ, or known and estimated thetas are mixed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, u, v = np.random.default_rng(0).normal(size=(3, 40))
-    >>> stack_equations(FittedMoment(u, x), FittedMoment(v, x)).n_components
-    2
-    """
-    _check_equations(moments)
-    labels = MomentLabels(
-        moment="(" + ", ".join(m.labels.moment for m in moments) + ")",
-        conditioning=moments[0].labels.conditioning,
-        theta=" and ".join(dict.fromkeys(m.labels.theta for m in moments)),
-        n_dropped=max(m.labels.n_dropped for m in moments),
-    )
-    known = moments[0].theta_known
-    return FittedMoment(
-        np.hstack([m.residuals for m in moments]),
-        moments[0].conditioning,
-        None if known else _block_diagonal([_known(m.jacobian) for m in moments]),
-        None if known else _block_diagonal([_by_component(m) for m in moments]),
-        np.hstack([_scale(m) for m in moments]),
-        labels,
-    )
-
-
-def _check_equations(moments: tuple[FittedMoment, ...]) -> None:
-    if not moments:
-        raise DataError("`stack_equations` needs at least one equation.")
-    first = moments[0]
-    for k, moment in enumerate(moments[1:], start=2):
-        if not np.array_equal(moment.conditioning, first.conditioning):
-            raise DataError(
-                f"equation {k} has other conditioning variables than equation 1; "
-                "build all equations with the same rows and the same `conditioning`."
-            )
-        if moment.theta_known != first.theta_known:
-            raise DataError(
-                f"theta is known in one and estimated in the other of equations 1, {k}."
-            )
-
-
-def _known(array: Float[np.ndarray, "n m p"] | None) -> Float[np.ndarray, "n m p"]:
-    if array is None:
-        raise DataError("theta is known in one equation and estimated in another.")
-    return array
-
-
-def _by_component(moment: FittedMoment) -> Float[np.ndarray, "n q p"]:
-    influence = _known(moment.influence)
-    if influence.shape[1] != moment.n_components:
-        raise DataError("`influence` of each equation must be split by component, (n, q, p).")
-    return influence
-
-
-def _scale(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
-    return np.ones_like(moment.residuals) if moment.scale is None else moment.scale
-
-
-def _block_diagonal(blocks: list[np.ndarray]) -> Float[np.ndarray, "n q p"]:
-    widths = np.cumsum([0] + [block.shape[2] for block in blocks])
-    padded = [
-        np.pad(block, ((0, 0), (0, 0), (start, widths[-1] - start - block.shape[2])))
-        for block, start in zip(blocks, widths[:-1], strict=True)
-    ]
-    return np.concatenate(padded, axis=1)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from kcm.results import KCMTestResult
 __all__ = ["KCMTest"]
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class KCMTest:
     r"""Configuration of the kernel conditional moment test.
@@ -26,9 +27,9 @@ class KCMTest:
     .. math:: T_U = \tfrac{1}{n-1} \textstyle\sum_{i \ne j} \psi_i' k(x_i, x_j) \psi_j, \qquad
         T_V = \tfrac1n \sum_{i,j} \psi_i' k(x_i, x_j) \psi_j ,
 
-    and large values speak against E[psi | X] = 0. With an integrally strictly positive definite
-    kernel (all that the library ships) every departure is found when n is large enough, save those
-    that the estimate of theta absorbs.
+    and large values speak against E[psi | X] = 0. With a kernel that is integrally strictly
+    positive definite on all conditioning columns (Gaussian, Laplace, inverse multiquadric) every
+    departure is found when n is large enough, save those that the estimate of theta absorbs.
 
     Parameters
     ----------

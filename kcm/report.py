@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import dataclass
+from typing import final
 
 __all__ = ["Summary"]
 
@@ -22,6 +23,7 @@ _LATEX = {
 }
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A title, labelled rows and notes.

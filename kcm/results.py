@@ -1,7 +1,7 @@
 """The record that every test returns."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from kcm.kernels import Kernel
 from kcm.null import NullDistribution
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["KCMTestResult"]
 
 
+@final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KCMTestResult:
     """Outcome of a kernel conditional moment test.
@@ -133,10 +134,10 @@ class KCMTestResult:
     def _verdict(self, level: float) -> str:
         names = ", ".join(self.conditioning_names)
         if self.pvalue <= level:
-            return f"Rejected at level {level:.3g}: the residual's mean varies with {names}."
+            return f"Rejected at level {level:.3g}: the residual's mean given {names} is not zero."
         return (
             f"Not rejected at level {level:.3g}: "
-            f"no sign that the residual's mean varies with {names}."
+            f"no sign that the residual's mean given {names} differs from zero."
         )
 
 

@@ -1,16 +1,25 @@
 """The front door: test a fitted model."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment
 from kcm.contraction import StatisticName
+from kcm.exceptions import DependenceWarning, OptionError
 from kcm.kernels import Kernel
+from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 
 __all__ = ["specification_test"]
+
+# Values of `cov_type` in statsmodels, then in linearmodels.
+_DEPENDENT = frozenset(
+    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
+    | {"clustered", "kernel"}
+)
 
 
 def specification_test(
@@ -30,8 +39,8 @@ def specification_test(
     ----------
     fit : fitted result or FittedMoment
         From statsmodels: OLS, WLS, GLS with diagonal weights, GLM, Logit, Probit, Poisson,
-        NegativeBinomial, GeneralizedPoisson, QuantReg, IV2SLS; from linearmodels: IV2SLS, IVLIML,
-        IVGMM.
+        NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg and IV2SLS; from
+        linearmodels: OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE.
     conditioning : data frame, str, list of str or array_like, optional
         Variables that the residual must not depend on. By default the variables that the formula
         mentions, or the design columns that vary; for instrumental variables the exogenous
@@ -59,6 +68,12 @@ def specification_test(
     OptionError
         When an option is not valid.
 
+    Warns
+    -----
+    DependenceWarning
+        When the covariance of the fit allows for clusters or serial correlation and the null law
+        has no groups.
+
     Examples
     --------
     >>> import statsmodels.formula.api as smf
@@ -69,13 +84,41 @@ def specification_test(
     0.0042
     """
     moment = fitted_moment(fit, conditioning)
-    test = KCMTest(kernel, statistic, _with_aligned_groups(null or Asymptotic(), fit))
+    null = Asymptotic() if null is None else _with_aligned_groups(null, fit)
+    test = KCMTest(kernel, statistic, null)
+    if getattr(null, "groups", None) is None:
+        _warn_of_dependence(fit)
     return test.run(moment, rng)
 
 
 def _with_aligned_groups(null: Null, fit: Any) -> Null:
-    groups = getattr(null, "groups", None)
-    if groups is None or not dataclasses.is_dataclass(null):
+    """Bring groups to the observations of the fit; a FittedMoment has no labels to go by."""
+    groups = getattr(null, "groups", None) if isinstance(null, Null) else None
+    if groups is None or isinstance(fit, FittedMoment):
         return null
+    if not _can_replace_groups(null):
+        raise OptionError(
+            f"`null` ({type(null).__name__}) has groups, which must be brought to the rows that "
+            "the fit used, and it is not a dataclass with a field `groups`. Make it one, or pass "
+            "a kcm.FittedMoment with groups in the order of its rows."
+        )
     values = fit_column(fit, groups) if isinstance(groups, str) else groups
-    return dataclasses.replace(null, groups=align_to_fit(fit, values, "groups"))
+    # a dataclass, as checked
+    changed: Any = null
+    return dataclasses.replace(changed, groups=align_to_fit(fit, values, "groups"))
+
+
+def _can_replace_groups(null: Any) -> bool:
+    fields = dataclasses.fields(null) if dataclasses.is_dataclass(null) else ()
+    return any(field.name == "groups" and field.init for field in fields)
+
+
+def _warn_of_dependence(fit: Any) -> None:
+    cov_type = getattr(fit, "cov_type", None)
+    if cov_type in _DEPENDENT:
+        warnings.warn(
+            f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
+            "observations as independent; pass `null=kcm.Asymptotic(groups=...)`.",
+            DependenceWarning,
+            stacklevel=3,
+        )

@@ -6,7 +6,8 @@ result, or a `FittedMoment`.
 
 import numpy as np
 import statsmodels.api as sm
-from linearmodels.iv import IV2SLS, IVGMM, IVLIML
+from linearmodels.iv import IV2SLS, IVGMM, IVGMMCUE, IVLIML
+from statsmodels.sandbox.regression import gmm
 
 import kcm
 from kcm.adapters import fitted_moment
@@ -73,6 +74,41 @@ def negative_binomial(rng, n):
     return sm.NegativeBinomial(y, design).fit(disp=0, maxiter=200)
 
 
+def _overdispersed(rng, n):
+    """Draw a design, gamma-mixed counts, and the Poisson estimates to start from."""
+    design, index = _index(rng, n)
+    y = rng.poisson(np.exp(index) * rng.gamma(2, 0.5, size=n))
+    return design, y, np.append(sm.Poisson(y, design).fit(disp=0).params, 0.3)
+
+
+def negative_binomial_p(rng, n):
+    design, y, start = _overdispersed(rng, n)
+    return sm.NegativeBinomialP(y, design).fit(start_params=start, method="newton", disp=0)
+
+
+def generalized_poisson(rng, n):
+    design, y, start = _overdispersed(rng, n)
+    return sm.GeneralizedPoisson(y, design).fit(start_params=start, method="newton", disp=0)
+
+
+def trials(rng, n):
+    design, index = _index(rng, n)
+    successes = rng.binomial(8, 1 / (1 + np.exp(-index)))
+    counts = np.column_stack([successes, 8 - successes])
+    return sm.GLM(counts, design, family=sm.families.Binomial()).fit()
+
+
+def gls(rng, n):
+    x = rng.normal(size=(n, 2))
+    y = 1 + x.sum(axis=1) + _heteroskedastic(rng, x)
+    return sm.GLS(y, sm.add_constant(x), sigma=0.1 + 0.1 * np.sum(x**2, axis=1)).fit()
+
+
+def sandbox_2sls(rng, n):
+    y, x, z = _endogenous(rng, n, 2)
+    return gmm.IV2SLS(y, sm.add_constant(x), sm.add_constant(z)).fit()
+
+
 def gamma_log(rng, n):
     design, index = _index(rng, n)
     family = sm.families.Gamma(sm.families.links.Log())
@@ -93,10 +129,10 @@ def _endogenous(rng, n, k):
     return 1 + x + 0.8 * h + 0.6 * w, x, z
 
 
-def _instrumental(estimator, k, **options):
+def _instrumental(estimator, k, fit_options=None, **model_options):
     def design(rng, n):
         y, x, z = _endogenous(rng, n, k)
-        return estimator(y, np.ones((n, 1)), x, z, **options).fit()
+        return estimator(y, np.ones((n, 1)), x, z, **model_options).fit(**(fit_options or {}))
 
     return design
 
@@ -114,18 +150,26 @@ def simeq(rng, n):
     )
 
 
-def clustered(rng, n):
-    """Draw clusters of 5 that share an error and a regressor; n / 5 of them."""
-    groups = np.repeat(np.arange(n // 5), 5)
-    x = rng.normal(size=(n // 5, 1))[groups] + 0.5 * rng.normal(size=(n, 1))
-    error = (rng.normal(size=n // 5)[groups] + rng.normal(size=n)) / np.sqrt(2)
-    return sm.OLS(1 + x[:, 0] + error, sm.add_constant(x)).fit()
+def clustered(size):
+    """Make clusters of a size that share an error and a regressor."""
+
+    def design(rng, n):
+        groups = np.arange(n) // size
+        x = rng.normal(size=(n // size, 1))[groups] + 0.5 * rng.normal(size=(n, 1))
+        error = (rng.normal(size=n // size)[groups] + rng.normal(size=n)) / np.sqrt(2)
+        return sm.OLS(1 + x[:, 0] + error, sm.add_constant(x)).fit()
+
+    return design
 
 
-def uncorrected(rng, n):
-    """Declare theta known although the residuals are those of OLS: the published procedure."""
-    moment = fitted_moment(DESIGNS["ols-d1-normal"](rng, n))
-    return kcm.FittedMoment(moment.residuals, moment.conditioning)
+def uncorrected(design):
+    """Declare theta known although the residuals are those of a fit: the published procedure."""
+
+    def declared(rng, n):
+        moment = fitted_moment(design(rng, n))
+        return kcm.FittedMoment(moment.residuals, moment.conditioning)
+
+    return declared
 
 
 def known(rng, n):
@@ -150,10 +194,17 @@ OTHER_MODELS = {
     "wls": wls,
     "probit": probit,
     "negative-binomial": negative_binomial,
+    "negative-binomial-p": negative_binomial_p,
+    "generalized-poisson": generalized_poisson,
+    "binomial-trials": trials,
     "gamma-log": gamma_log,
+    "gls": gls,
     "quantile": quantile,
     "liml": _instrumental(IVLIML, 3),
+    "fuller": _instrumental(IVLIML, 3, fuller=1),
     "gmm": _instrumental(IVGMM, 3),
+    "gmm-cue": _instrumental(IVGMMCUE, 3, {"display": False}),
+    "2sls-sandbox": sandbox_2sls,
     "known": known,
 }
 HEAVY_LEVERAGE = {

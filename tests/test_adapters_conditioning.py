@@ -17,6 +17,8 @@ from statsmodels.sandbox.regression import gmm as sandbox
 
 import kcm
 from kcm.adapters import align_to_fit, fit_column, fitted_moment
+from kcm.adapters.bar import bar_position
+from kcm.null import Null
 
 
 def frame(n: int = 60) -> pd.DataFrame:
@@ -284,6 +286,155 @@ class TestRequested:
             fitted_moment(fit)
 
 
+CHANGES: dict[str, Any] = {
+    "sorted by label": lambda d: d.sort_index(inplace=True),
+    "sorted, labels kept": lambda d: d.__setitem__(slice(None), d.sort_values("x").to_numpy()),
+    "column reassigned": lambda d: d.__setitem__("x", d.x.to_numpy()[::-1].copy()),
+    "column of text": lambda d: d.__setitem__("x", "a"),
+    "outcome reassigned": lambda d: d.__setitem__("y", 2 * d.y),
+    "entry lost": lambda d: d.__setitem__("x", d.x.where(d.x < d.x.max())),
+    "new labels": lambda d: d.reset_index(inplace=True),
+}
+
+
+class TestChangedData:
+    """Referee: what was done to the data frame between the fit and the test."""
+
+    @pytest.mark.filterwarnings("ignore:The inplace keyword")
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_change_is_noticed(self, change: str):
+        data = frame().drop(columns="firm")
+        fit = smf.ols("y ~ x + z", data).fit()
+        CHANGES[change](data)
+        for use in (
+            lambda: fitted_moment(fit),
+            lambda: fitted_moment(fit, "w"),
+            lambda: fit_column(fit, "k"),
+        ):
+            with pytest.raises(kcm.DataError, match=r"behind `fit` changed since the model was f"):
+                use()
+
+    @pytest.mark.filterwarnings("ignore:The inplace keyword")
+    def test_variables_themselves_are_still_taken(self, data: pd.DataFrame):
+        fit, before = smf.ols("y ~ x", data).fit(), data.copy()
+        data.sort_index(inplace=True)
+        expect(fitted_moment(fit, before[["x"]]), before, "x")
+
+    def test_outcome_is_compared_where_regressors_are_transformed(self, data: pd.DataFrame):
+        fit = smf.ols("y ~ np.exp(x)", data).fit()
+        data["y"] = data.y.to_numpy()[::-1].copy()
+        with pytest.raises(kcm.DataError, match=r"changed since"):
+            fitted_moment(fit)
+
+    @pytest.mark.parametrize(
+        "fit",
+        [
+            lambda d: smf.ols("y ~ x + C(k) + np.log(w)", d).fit(),
+            lambda d: smf.logit("binary ~ x + k", d).fit(disp=0),
+            lambda d: smf.glm("count ~ x", d, family=sm.families.Poisson(), var_weights=d.k).fit(),
+            lambda d: smf.glm("k + count ~ x", d, family=sm.families.Binomial()).fit(),
+            lambda d: smf.wls("y ~ x", d, weights=d.w).fit(),
+        ],
+        ids=["transforms", "Logit", "GLM", "two outcomes", "WLS"],
+    )
+    def test_data_as_they_were_are_accepted(self, holes: pd.DataFrame, fit: Any):
+        given = holes.dropna(subset="w").assign(
+            binary=(holes.z > 0).astype("int8"),
+            k=(holes.k + 1).astype("Int64").astype(int),
+            Intercept=3.0,
+            x=holes.x.astype("float32"),
+        )
+        result = fit(given)
+        given["new"] = 1.0
+        expect(fitted_moment(result, "z"), given.dropna(subset="x"), "z")
+
+    def test_nullable_numbers_are_compared(self, data: pd.DataFrame):
+        data["k"] = data.k.astype("Int64")
+        fit = sm.OLS.from_formula("y ~ x", data).fit()
+        expect(fitted_moment(fit, "k"), data, "k")
+
+
+class TestBar:
+    def test_bar_read_as_or_is_refused(self, data: pd.DataFrame):
+        fit = smf.ols("y ~ k | count", data).fit()
+        with pytest.raises(kcm.DataError, match=r"took the `\|` in the formula 'y ~ k \| count'"):
+            fitted_moment(fit)
+
+    def test_or_inside_brackets_is_meant(self, data: pd.DataFrame):
+        expect(fitted_moment(smf.ols("y ~ I(k | count)", data).fit()), data, "k", "count")
+
+    @pytest.mark.parametrize(
+        ("formula", "position"),
+        [("y ~ x|z", 5), ("y ~ I(a|b) | z", 11), ("y ~ Q('a|b') + `c|d`", None), ("y ~ x", None)],
+    )
+    def test_position(self, formula: str, position: int | None):
+        assert bar_position(formula) == position
+
+
+DEPENDENT: dict[str, Any] = {
+    "cluster": lambda d: smf.ols("y ~ x", d).fit(cov_type="cluster", cov_kwds={"groups": d.k}),
+    "HAC": lambda d: smf.ols("y ~ x", d).fit(cov_type="HAC", cov_kwds={"maxlags": 2}),
+    "hac-panel": lambda d: smf.ols("y ~ x", d).fit(
+        cov_type="nw-panel", cov_kwds={"groups": np.arange(60) // 10, "maxlags": 2}
+    ),
+    "hac-groupsum": lambda d: smf.ols("y ~ x", d).fit(
+        cov_type="hac-groupsum", cov_kwds={"time": np.arange(60) % 10, "maxlags": 2}
+    ),
+    "clustered": lambda d: IV2SLS(d.y, d[["one"]], d[["x"]], d[["z"]]).fit(
+        cov_type="clustered", clusters=d.k
+    ),
+    "kernel": lambda d: IV2SLS(d.y, d[["one"]], d[["x"]], d[["z"]]).fit(cov_type="kernel"),
+}
+
+
+class TestDependence:
+    """Referee: the covariance that the fit was asked for."""
+
+    @pytest.mark.parametrize("cov_type", DEPENDENT)
+    def test_dependence_without_groups_is_warned_of(self, data: pd.DataFrame, cov_type: str):
+        fit = DEPENDENT[cov_type](data)
+        with pytest.warns(kcm.exceptions.DependenceWarning, match=r"groups=") as caught:
+            kcm.specification_test(fit)
+        assert f"(cov_type='{cov_type}')" in str(caught[0].message)
+
+    @pytest.mark.parametrize("cov_type", DEPENDENT)
+    def test_groups_are_enough(self, data: pd.DataFrame, cov_type: str):
+        null = kcm.Asymptotic(groups=np.arange(60) // 2)
+        assert kcm.specification_test(DEPENDENT[cov_type](data), null=null).pvalue > 0
+
+    def test_robust_covariance_is_not_warned_of(self, data: pd.DataFrame):
+        assert kcm.specification_test(smf.ols("y ~ x", data).fit(cov_type="HC1")).pvalue > 0
+
+
+class Plain(Null):
+    """A null law of the caller's own, not a dataclass."""
+
+    def __init__(self, groups: Any):
+        self.groups = groups
+
+    def distribution(self, contraction, rng):
+        return kcm.Asymptotic(groups=self.groups).distribution(contraction, rng)
+
+
+class TestGroups:
+    def test_groups_that_cannot_be_aligned_are_refused(self, data: pd.DataFrame):
+        with pytest.raises(kcm.OptionError, match=r"`null` \(Plain\) has groups.*a dataclass"):
+            kcm.specification_test(smf.ols("y ~ x", data).fit(), null=Plain(data.index))
+
+    def test_own_law_without_groups(self, data: pd.DataFrame):
+        fit = smf.ols("y ~ x", data).fit()
+        assert kcm.specification_test(fit, null=Plain(None)).pvalue == pytest.approx(
+            kcm.specification_test(fit).pvalue
+        )
+
+    @pytest.mark.parametrize("law", [Plain, lambda groups: kcm.Asymptotic(groups=groups)])
+    def test_fitted_moment_takes_groups_in_its_order(self, data: pd.DataFrame, law: Any):
+        moment = fitted_moment(smf.ols("y ~ x", data).fit())
+        pairs = pd.Series(np.arange(60) // 2, data.index)
+        expected = kcm.KCMTest(null=kcm.Asymptotic(groups=pairs.to_numpy())).run(moment).pvalue
+        assert kcm.specification_test(moment, null=law(pairs)).pvalue == expected
+
+
 class TestColumns:
     def test_column_of_the_data_on_the_rows_used(self, holes: pd.DataFrame):
         column = fit_column(smf.ols("y ~ x", holes).fit(), "firm")
@@ -373,10 +524,11 @@ class TestRoute:
         assert fitted_moment(moment) is moment
 
     def test_front_door_takes_groups_by_name(self, data: pd.DataFrame):
+        data["pair"] = np.arange(60) // 2
         fit = smf.ols("y ~ x", data).fit()
         by_name, by_value = (
             kcm.specification_test(fit, null=kcm.Asymptotic(groups=groups)).pvalue
-            for groups in ("firm", data.firm)
+            for groups in ("pair", data.pair.sort_index())
         )
         assert by_name == by_value
 

@@ -13,6 +13,7 @@ from linearmodels.panel import PanelOLS
 from linearmodels.system import SUR
 from sklearn.linear_model import LinearRegression
 from statsmodels.miscmodels.ordinal_model import OrderedModel
+from statsmodels.sandbox.regression import gmm as sandbox
 
 import kcm
 from kcm.adapters import align_to_fit, fit_column, fitted_moment
@@ -160,6 +161,46 @@ class TestRestricted:
         fit = IVLIML(DATA.y, DATA[["one"]], DATA[["x"]], DATA[["w"]], kappa=0.5).fit()
         with pytest.raises(kcm.UnsupportedModelError, match=r"fixed kappa of 0\.5.*IVLIML"):
             fitted_moment(fit)
+
+
+class TestNotIdentified:
+    """Referee: the null law does not depend on the coordinates of the regressors."""
+
+    instruments = np.column_stack([np.ones(80), DATA[["w", "group", "level"]]])
+
+    def sandbox(self, *regressors: Any, instruments: Any = None) -> Any:
+        chosen = self.instruments if instruments is None else instruments
+        exog = np.column_stack([np.ones(80), *regressors])
+        model = sandbox.IV2SLS(DATA.y.to_numpy(), exog, chosen)
+        # fit() itself stops at a singular matrix; rounding decides whether it sees one
+        bread = np.linalg.pinv(projection(chosen) @ exog)
+        return sandbox.IVRegressionResults(model, bread @ DATA.y.to_numpy(), np.eye(exog.shape[1]))
+
+    def test_collinear_regressors_change_nothing(self):
+        x = DATA.x
+        plain, collinear = (
+            fitted_moment(self.sandbox(*columns), DATA[["x", "w"]])
+            for columns in ((x,), (x, 3.3 * x + 0.7, 1e-6 * x))
+        )
+        np.testing.assert_allclose(collinear.residuals, plain.residuals, atol=1e-8)
+        results = [kcm.specification_test(moment) for moment in (plain, collinear)]
+        assert results[1].statistic == pytest.approx(results[0].statistic, rel=1e-6)
+        assert results[1].pvalue == pytest.approx(results[0].pvalue, rel=1e-6)
+
+    def test_instruments_that_do_not_identify(self):
+        repeated = np.column_stack([self.instruments[:, :2], 2.2 * DATA.w + 1])
+        with pytest.raises(kcm.DataError, match=r"instruments do not identify the coefficients"):
+            fitted_moment(self.sandbox(DATA.x, DATA.level, instruments=repeated))
+
+    def test_instrument_orthogonal_to_the_regressor(self):
+        design = np.column_stack([np.ones(80), DATA.x])
+        w = DATA.w - projection(design) @ DATA.w
+        with pytest.raises(kcm.DataError, match=r"instruments do not identify the coefficients"):
+            fitted_moment(self.sandbox(DATA.x, instruments=np.column_stack([np.ones(80), w])))
+
+
+def projection(columns: np.ndarray) -> np.ndarray:
+    return columns @ np.linalg.pinv(columns)
 
 
 class TestUnusable:

@@ -69,6 +69,7 @@ def test_equivariant_to_shift_scale_and_order(rule, n, rng):
     scale, shift = np.array([1e-9, 1e9]), np.array([1e-3, -1e15])
     np.testing.assert_allclose(rule(x * scale + shift) / scale, h, rtol=1e-6)
     np.testing.assert_allclose(rule(rng.permutation(x)), h, rtol=1e-12)
+    np.testing.assert_allclose(rule(-x[:, ::-1])[::-1], h, rtol=1e-12)
 
 
 def test_the_subsample_is_close_to_the_whole(rng):

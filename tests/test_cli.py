@@ -107,6 +107,29 @@ def test_groups_are_a_column(run, data, tmp_path):
     assert json.loads(out)["pvalue"] == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_bar_names_the_conditioning_variables(run, data, tmp_path):
+    data["j"] = np.arange(80) % 3
+    data.to_csv(tmp_path / "data.csv", index=False)
+    fit = smf.ols("y ~ x", data=data).fit()
+    expected = kcm.specification_test(fit, ["x", "j"])
+    code, out, _ = run("y ~ x | x + I(j**2)", "--data", str(tmp_path / "data.csv"), "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["conditioning_names"] == ["x", "j"]
+    assert found["pvalue"] == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_numpy_is_known_as_np(run, data, tmp_path):
+    data["wage"] = np.exp(data.z)
+    data.to_csv(tmp_path / "data.csv", index=False)
+    expected = kcm.specification_test(smf.ols("z ~ np.abs(x) + C(b)", data=data).fit()).pvalue
+    code, out, _ = run(
+        "np.log(wage) ~ np.abs(x) + C(b)", "--data", str(tmp_path / "data.csv"), "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["pvalue"] == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -116,6 +139,12 @@ def test_groups_are_a_column(run, data, tmp_path):
         (("wage ~ age", "--data", "cps71"), "wage"),
         (("logwage ~ (age", "--data", "cps71"), "logwage ~ (age"),
         (("logwage", "--data", "cps71"), "logwage"),
+        (("logwage ~ age | town", "--data", "cps71"), "town"),
+        (("logwage ~ age | 1", "--data", "cps71"), "no variable after `|`"),
+        (("logwage ~ age | age | age", "--data", "cps71"), "at most one `|`"),
+        (("logwage ~ age | age", "--data", "cps71", "--conditioning", "age"), "keep one of them"),
+        ((FORMULA, "--data", "cps71", "--rng", "1"), "add `--bootstrap N`"),
+        ((FORMULA, "--data", "missing.csv"), "check the path, or name a data set: "),
         ((FORMULA, "--data", "cps71", "--conditioning", "agee"), "agee"),
         ((FORMULA, "--data", "cps71", "--conditioning", "age,,"), "split by commas"),
         ((FORMULA, "--data", "cps71", "--bootstrap", "0"), "`n_resamples` must be at least 1"),

@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 
 import kcm
-from kcm import gram
+from kcm import _tiles, gram
 from kcm.adapters import fitted_moment
 from kcm.contraction import contract
 from kcm.kernels import Gaussian, Laplace
@@ -20,8 +20,8 @@ statistics = pytest.mark.parametrize("statistic", ["U", "V"])
 
 @pytest.fixture
 def system(rng):
-    """Residuals, jacobian, influence and scale of a made-up system: n = 60, q = 2, p = 3."""
-    n, q, p = 60, 2, 3
+    """Residuals, jacobian, influence and scale of a made-up system: n = 200, q = 2, p = 3."""
+    n, q, p = 200, 2, 3
     return kcm.FittedMoment(
         rng.normal(size=(n, q)),
         rng.normal(size=(n, 2)),
@@ -49,16 +49,21 @@ def dense_form(moment, kernel, statistic):
 
 def groupings(n):
     shuffled = np.random.default_rng(1).permutation(n)
-    return {"none": None, "even": shuffled % 12, "uneven": (shuffled**2 // 40) % 7}
+    return {
+        "none": None,
+        "even": shuffled % 60,
+        "uneven": (shuffled**2 // 40) % 17,
+        "larger-than-a-tile": np.maximum(shuffled - 80, 0) // 2,
+    }
 
 
 @statistics
-@pytest.mark.parametrize("groups", ["none", "even", "uneven"])
+@pytest.mark.parametrize("groups", ["none", "even", "uneven", "larger-than-a-tile"])
 @pytest.mark.parametrize("rows", [64, 1_024])
 def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, rng, monkeypatch):
-    monkeypatch.setattr(gram, "TILE", rows)
+    monkeypatch.setattr(_tiles, "TILE", rows)
     kernel = Gaussian(1.2)
-    codes = group_codes(groupings(60)[groups], 60)
+    codes = group_codes(groupings(200)[groups], 200)
     indicator = np.eye(codes.max() + 1)[codes]
     dense = indicator.T @ dense_form(system, kernel, statistic) @ indicator
     contraction = contract(system, kernel, statistic)
@@ -121,10 +126,10 @@ def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap
     dense = dense_form(system, Gaussian(1.2), "U")
     free = dense - np.diag(np.diag(dense))
     rng = np.random.default_rng(0)
-    draws = draw(contraction, MULTIPLIERS["rademacher"](rng, 100_000, 60), np.arange(60))
+    draws = draw(contraction, MULTIPLIERS["rademacher"](rng, 50_000, 200), np.arange(200))
     mean, variance = np.trace(dense), 2 * np.sum(free**2)
     third = 8 * np.trace(free @ free @ free)
-    error = np.sqrt(np.array([variance, 3 * variance**2, 200 * variance**3]) / 100_000)
+    error = np.sqrt(np.array([variance, 3 * variance**2, 200 * variance**3]) / 50_000)
     centred = draws - mean
     found = np.array([centred.mean(), (centred**2).mean() - variance, (centred**3).mean() - third])
     assert (np.abs(found) < 5 * error).all()

@@ -162,6 +162,12 @@ def test_a_rule_meets_the_data_of_its_columns_only(x):
         (lambda: Gaussian(1.0) + -1.0, "`value` must be finite and not negative"),
         (lambda: Subspace(Gaussian(1.0), []), "`columns` must be one or more positions"),
         (lambda: Subspace(Gaussian(1.0), -1), "`columns` must be one or more positions"),
+        (lambda: Subspace(Gaussian(1.0), [True, False]), "`columns` must be positions"),
+        (lambda: Subspace(Gaussian(1.0), "age"), "`columns` must be positions"),
+        (lambda: Subspace(Gaussian(1.0), 1.7), "`columns` must be positions"),
+        (lambda: Gaussian("2"), "must be a number; got '2'"),
+        (lambda: [1.0, 2.0] * Gaussian(1.0), "must be one number"),
+        (lambda: InverseMultiquadric(1.0, exponent=[1.0, 2.0]), "must be one number"),
     ],
 )
 def test_wrong_parameters_are_refused_in_words(make, message):

@@ -15,7 +15,7 @@ from scipy import stats
 import kcm
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, Kernel
-from kcm.null import BootstrapDistribution, PearsonIII
+from kcm.null import BootstrapDistribution, PearsonIII, asymptotic, form
 from kcm.null.multipliers import MULTIPLIERS
 from kcm.report import Summary
 
@@ -207,6 +207,56 @@ def test_a_whole_cluster_moves_with_one_multiplier(moment, rng):
         for signs in w
     ]
     np.testing.assert_allclose(draws, slow, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("statistic", ["U", "V"])
+def test_a_model_saturated_in_the_conditioning_variable_is_refused(statistic, rng):
+    cell = np.repeat(np.arange(8.0), 10)
+    y = rng.normal(size=80)
+    means = np.bincount(cell.astype(int), y)[cell.astype(int)] / 10
+    saturated = kcm.FittedMoment(y - means, cell)
+    with pytest.raises(DataError, match="saturated in the conditioning variables"):
+        kcm.KCMTest(statistic=statistic).run(saturated)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(1e-9), 0.0 * Gaussian(1.0) + 1e-9 * Gaussian(1e-9)])
+def test_a_kernel_that_connects_no_pair_is_refused(moment, kernel):
+    with pytest.raises(DataError, match="no pair of observations is within reach"):
+        kcm.KCMTest(kernel, null=kcm.Asymptotic(method="cumulants")).run(moment)
+
+
+def test_a_very_narrow_kernel_gives_a_statistic_of_zero(moment):
+    result = kcm.KCMTest(Gaussian(1e-9)).run(moment)
+    assert abs(result.statistic) < 1e-15
+    assert result.pvalue == 1.0
+
+
+def test_one_far_point_does_not_spoil_the_others(rng):
+    x = rng.normal(size=80)
+    psi = rng.normal(size=80) * (np.arange(80) > 0)
+    far = np.where(np.arange(80) > 0, x, 1e10)
+    results = [kcm.KCMTest(Gaussian(1.0)).run(kcm.FittedMoment(psi, c)) for c in (x, far)]
+    assert results[1].statistic == pytest.approx(results[0].statistic, rel=1e-9)
+
+
+def test_few_clusters_are_warned_about(moment):
+    null = kcm.Asymptotic(groups=np.arange(80) // 8)
+    with pytest.warns(kcm.FewClustersWarning, match="10 clusters rejects too often"):
+        kcm.KCMTest(null=null).run(moment)
+
+
+def test_more_eigenvalues_than_memory_holds_are_refused(moment, monkeypatch):
+    monkeypatch.setattr(asymptotic, "MOST_EIGENVALUES", 50)
+    with pytest.raises(OptionError, match="holds a matrix of 80 x 80"):
+        kcm.KCMTest(null=kcm.Asymptotic(method="eigenvalues")).run(moment)
+
+
+def test_clusters_too_large_for_the_tiles_are_refused(moment, monkeypatch):
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 20)
+    monkeypatch.setattr(form, "MAX_CLUSTER", 10)
+    groups = np.maximum(np.arange(80) - 20, 0)
+    with pytest.raises(OptionError, match="use MultiplierBootstrap"):
+        kcm.KCMTest(null=kcm.Asymptotic(groups=groups)).run(moment)
 
 
 def test_residuals_of_zero_are_refused(moment):

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Shaped
 from kcm._tables import as_table, is_table, is_text, numeric_column
 from kcm._validation import as_columns, listed
 from kcm._variation import check_varies
+from kcm.adapters.bar import bar_position
 from kcm.adapters.rows import FitRows
 from kcm.data import align, formula_variables
 from kcm.exceptions import DataError
@@ -103,12 +104,12 @@ def _as_names(conditioning: Any) -> list[str] | None:
 
 
 def _columns(rows: FitRows, names: Sequence[str]) -> pd.DataFrame:
-    columns = {name: rows.column(name, "conditioning") for name in names}
-    return pd.DataFrame({name: c.reset_index(drop=True) for name, c in columns.items()})
+    return rows.columns(names, "conditioning").reset_index(drop=True)
 
 
 def _default(rows: FitRows) -> pd.DataFrame:
-    table = _columns(rows, _default_names(rows))
+    names = _default_names(rows)
+    table = _columns(rows, names) if names else pd.DataFrame()
     varying = [name for name in table if table[name].nunique(dropna=False) > 1]
     if not varying:
         raise DataError(
@@ -129,6 +130,7 @@ def _default_names(rows: FitRows) -> tuple[str, ...]:
     variables = formula_variables(rows.formula, "conditioning")
     if rows.frame is None:
         return variables if set(variables) <= set(rows.exogenous) else rows.exogenous
+    _refuse_bar(rows.formula)
     outside = [name for name in variables if name not in rows.names]
     if outside:
         raise DataError(
@@ -137,6 +139,15 @@ def _default_names(rows: FitRows) -> tuple[str, ...]:
             "them as a data frame or array."
         )
     return variables
+
+
+def _refuse_bar(formula: str) -> None:
+    if bar_position(formula) is not None:
+        raise DataError(
+            f"`fit`: statsmodels took the `|` in the formula {formula!r} as 'or' between numbers "
+            "and fitted a column of its results. Fit the formula up to the `|` and pass the "
+            "variables after it as `conditioning`."
+        )
 
 
 def _numbers(column: pd.Series, name: str) -> Float64[np.ndarray, " n"]:

@@ -93,7 +93,7 @@ _ADAPTERS = {
 _SUPPORTED = (
     "Supported are statsmodels OLS, WLS, GLS with diagonal weights, GLM, Logit, Probit, Poisson, "
     "NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg and IV2SLS, and "
-    "linearmodels IV2SLS, IVLIML, IVGMM and IVGMMCUE. For any other estimator build a "
+    "linearmodels OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE. For any other estimator build a "
     "kcm.FittedMoment from its residuals, jacobian and influence."
 )
 
@@ -171,7 +171,7 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     Raises
     ------
     DataError
-        When there is no such column.
+        When there is no such column, or the data frame changed since the fit.
     UnsupportedModelError
         When the fit is not known.
 
@@ -186,7 +186,7 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     if isinstance(fit, FittedMoment):
         raise DataError(f"a FittedMoment holds no column {name!r}; pass the values themselves.")
     fit, adapter = _recognised(fit)
-    return adapter.rows(fit).column(name, "groups").to_numpy()
+    return adapter.rows(fit).columns([name], "groups")[name].to_numpy()
 
 
 def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
-from kcm.exceptions import UnsupportedModelError
+from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 
@@ -14,12 +14,12 @@ _ROUNDING = 1e-12
 
 
 def two_stage_least_squares(fit: Any) -> Estimate:
-    r"""2SLS of statsmodels.sandbox: :math:`L_i = (\hat X'X/n)^{-1}\hat x_i`."""
+    r"""2SLS of statsmodels.sandbox: :math:`L_i = (\hat X'X/n)^+\hat x_i`."""
     model = fit.model
     check_has_data(model)
     exog, instruments = np.asarray(model.exog, float), np.asarray(model.instrument, float)
     projected = _project(exog, instruments)
-    gain = projected @ np.linalg.inv(projected.T @ exog / len(exog)).T
+    gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
     outcome = np.asarray(model.endog, float)
     return _linear(fit, outcome, exog, gain, model.endog_names)
 
@@ -38,7 +38,7 @@ def k_class(fit: Any) -> Estimate:
     wexog = root * exog
     projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
     bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
-    gain = root * projected @ np.linalg.inv(bread).T
+    gain = root * projected @ _inverse(bread, exog)
     return _linear(fit, outcome, exog, gain, _name(model))
 
 
@@ -55,7 +55,7 @@ def generalised_moments(fit: Any) -> Estimate:
     instruments = root**2 * np.hstack([model.exog.ndarray, model.instruments.ndarray])
     slope = instruments.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
-    gain = instruments @ np.linalg.solve(weighted @ slope, weighted).T
+    gain = instruments @ weighted.T @ _inverse(weighted @ slope, exog)
     return _linear(fit, outcome, exog, gain, _name(model))
 
 
@@ -84,6 +84,27 @@ def _project(
     columns: Float[np.ndarray, "n p"], instruments: Float[np.ndarray, "n m"]
 ) -> Float[np.ndarray, "n p"]:
     return np.asarray(instruments @ np.linalg.lstsq(instruments, columns, rcond=None)[0])
+
+
+def _inverse(
+    bread: Float[np.ndarray, "p p"], exog: Float[np.ndarray, "n p"]
+) -> Float[np.ndarray, "p p"]:
+    """Generalised inverse of a symmetric matrix, whatever the units of the regressors.
+
+    Regressors that are collinear themselves are allowed: the choice among their coefficients
+    changes neither the residuals nor the null law. Regressors that only their projection on the
+    instruments makes collinear are not identified, and neither are the residuals.
+    """
+    size = np.sqrt(np.abs(np.diag(bread)))
+    size = np.where(size > 0, size, 1.0)
+    scaled = (bread + bread.T) / 2 / np.outer(size, size)
+    if np.linalg.matrix_rank(scaled, hermitian=True) < np.linalg.matrix_rank(exog / size):
+        raise DataError(
+            "`fit`: the instruments do not identify the coefficients: projected on them, the "
+            "regressors are collinear to working precision, so the residuals are not determined. "
+            "Use more or stronger instruments, or leave out a regressor."
+        )
+    return np.asarray(np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size))
 
 
 def _name(model: Any) -> str:

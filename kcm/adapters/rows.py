@@ -1,12 +1,12 @@
 """The observations behind a fit, and the columns that belong to them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 
 from kcm._tables import as_table
 from kcm.adapters.estimate import check_has_data
@@ -36,6 +36,8 @@ class FitRows:
         Which rows of `frame` were used; all when None.
     design : mapping of str to ndarray of shape (n_rows,)
         Columns of the design, the instruments included.
+    outcome : mapping of str to ndarray of shape (n_rows,)
+        The outcome of a formula by its name, where it is one column.
     exogenous : tuple of str
         Design columns that the moment may be conditioned on by default.
     formula : str, optional
@@ -50,6 +52,7 @@ class FitRows:
     frame: Any = None
     kept: Bool[np.ndarray, " m"] | None = None
     design: Mapping[str, np.ndarray] = field(default_factory=dict)
+    outcome: Mapping[str, np.ndarray] = field(default_factory=dict)
     exogenous: tuple[str, ...] = ()
     formula: str | None = None
     repeats: Int[np.ndarray, " n"] | None = None
@@ -61,33 +64,60 @@ class FitRows:
             return tuple(self.design)
         return tuple(str(name) for name in getattr(self.frame, "columns", self.frame))
 
-    def column(self, name: str, argument: str) -> pd.Series:
-        """Return a column on the rows used by the fit.
+    def columns(self, names: Sequence[str], argument: str) -> pd.DataFrame:
+        """Return columns on the rows used by the fit.
 
         Raises
         ------
         DataError
             When there is no such column, or the data frame changed since the fit.
         """
-        check_names([name], self.names, f"`{argument}`: the data of the fit")
+        check_names(names, self.names, f"`{argument}`: the data of the fit")
         source = self.design if self.frame is None else self.frame
-        column = as_table({name: source[name]}, argument)[0][name]
+        table = as_table({name: source[name] for name in names}, argument)[0]
         if self.kept is None:
-            return column
-        _check_unchanged(column, self.kept)
-        return column[self.kept]
+            return table
+        _check_unchanged(self, len(table), self.kept)
+        return table[self.kept]
 
     def repeated(self, values: np.ndarray) -> np.ndarray:
         """Repeat rows that stand for several observations."""
         return values if self.repeats is None else np.repeat(values, self.repeats, axis=0)
 
 
-def _check_unchanged(column: pd.Series, kept: Bool[np.ndarray, " m"]) -> None:
-    if len(column) != len(kept):
+def _check_unchanged(rows: FitRows, n_now: int, kept: Bool[np.ndarray, " m"]) -> None:
+    """Refuse a data frame that is not the one the model was fitted on."""
+    if n_now != len(kept):
         raise DataError(
-            f"the data frame behind `fit` has {len(column)} rows and had {len(kept)} when the "
+            f"the data frame behind `fit` has {n_now} rows and had {len(kept)} when the "
             "model was fitted; fit again, or pass the variables themselves."
         )
+    if not (_same_labels(rows, kept) and _same_values(rows, kept)):
+        raise DataError(
+            "the data frame behind `fit` changed since the model was fitted; fit again or pass "
+            "the variables themselves."
+        )
+
+
+def _same_labels(rows: FitRows, kept: Bool[np.ndarray, " m"]) -> bool:
+    if rows.index is None or not isinstance(rows.frame, pd.DataFrame):
+        return True
+    return bool(rows.frame.index[kept].equals(rows.index))
+
+
+def _same_values(rows: FitRows, kept: Bool[np.ndarray, " m"]) -> bool:
+    """Compare the variables that the fit holds as they are: no transforms, no intercept."""
+    held = {**rows.outcome, **rows.design}
+    raw = [name for name in held if name.isidentifier() and name != "Intercept"]
+    return all(_equal(rows, name, held[name], kept) for name in raw if name in rows.names)
+
+
+def _equal(
+    rows: FitRows, name: str, held: Shaped[np.ndarray, " n"], kept: Bool[np.ndarray, " m"]
+) -> bool:
+    column = as_table({name: rows.frame[name]}, "fit")[0].loc[kept, name]
+    now = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
+    return bool(np.array_equal(now, held))
 
 
 def statsmodels_rows(fit: Any) -> FitRows:
@@ -105,10 +135,16 @@ def statsmodels_rows(fit: Any) -> FitRows:
         frame=frame,
         kept=None if frame is None else _kept(len(model.endog), dropped),
         design=dict(zip(names, np.asarray(model.exog, float).T, strict=True)),
+        outcome=_outcome(model),
         exogenous=names,
         formula=getattr(model, "formula", None),
         repeats=frequencies(model) if hasattr(model, "freq_weights") else None,
     )
+
+
+def _outcome(model: Any) -> dict[str, np.ndarray]:
+    name = model.endog_names
+    return {name: np.asarray(model.endog, float)} if isinstance(name, str) else {}
 
 
 def _labels(data: Any) -> pd.Index | None:

@@ -9,7 +9,15 @@ from jaxtyping import Float
 
 from kcm.exceptions import OptionError
 
-__all__ = ["Numbers", "Parameter", "as_columns", "as_parameter", "check_positive", "show"]
+__all__ = [
+    "Numbers",
+    "Parameter",
+    "as_parameter",
+    "as_positions",
+    "as_scalar",
+    "check_positive",
+    "show",
+]
 
 # What a parameter is after conversion, and what a caller may give.
 Numbers = Float[np.ndarray, "..."] | Float[jax.Array, "..."]
@@ -20,15 +28,26 @@ def as_parameter(value: Any) -> Numbers:
     """Return a number or vector as a float64 array; arrays that JAX traces pass unchanged."""
     if isinstance(value, jax.Array):
         return value
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"a kernel parameter must be a number; got {value!r}.") from error
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise OptionError(f"a kernel parameter must be a number; got {value!r}.")
+    return array.astype(np.float64)
 
 
-def as_columns(value: int | Sequence[int]) -> tuple[int, ...]:
+def as_scalar(value: Any) -> Numbers:
+    """Return one number as a float64 array without dimensions."""
+    number = as_parameter(value)
+    if number.ndim:
+        raise OptionError(f"a kernel parameter must be one number; got {value!r}.")
+    return number
+
+
+def as_positions(value: Any) -> tuple[int, ...]:
     """Return one or several column positions as a tuple of int."""
-    return tuple(int(column) for column in np.atleast_1d(np.asarray(value)))
+    positions = np.atleast_1d(np.asarray(value))
+    if positions.size and positions.dtype.kind not in "iu":
+        raise OptionError(f"`columns` must be positions, whole numbers from 0; got {value!r}.")
+    return tuple(int(position) for position in positions)
 
 
 def check_positive(value: Parameter, argument: str, *, allow_zero: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 import abc
 import warnings
-from typing import Any
+from typing import Any, final
 
 import equinox as eqx
 import numpy as np
@@ -43,6 +43,7 @@ class BandwidthRule(eqx.Module):
         """Return one bandwidth per column of x, in the units of that column."""
 
 
+@final
 class MedianHeuristic(BandwidthRule):
     r"""The median heuristic on standardised columns, the default of the library.
 
@@ -52,7 +53,8 @@ class MedianHeuristic(BandwidthRule):
     exp(-D / median D) with D the squared distances of z.
 
     Exact up to 4,096 rows. Above that on 4,096 rows drawn without replacement with the fixed seed
-    20200720, after sorting the rows, so that their order does not matter. Where more than half of
+    20200720, after sorting the rows by their distance from the mean, so that the order of rows and
+    columns does not matter. Where more than half of
     the distances are zero the median is replaced by the mean of the distances that are not, with
     a `TiedDistancesWarning`.
 
@@ -70,6 +72,7 @@ class MedianHeuristic(BandwidthRule):
         return deviation * (_median_distance(distances) / np.sqrt(2.0))
 
 
+@final
 class CoordinatewiseMedian(BandwidthRule):
     r"""The rule of the authors of the kernel conditional moment test, column by column.
 
@@ -101,7 +104,8 @@ def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 def _at_most(n_rows: int, z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
     if len(z) <= n_rows:
         return z
-    ordered = z[np.lexsort(z.T[::-1])]
+    # by distance from the mean: the order of rows and columns, and signs, do not matter
+    ordered = z[np.lexsort((*z.T, np.sum(z**2, axis=1)))]
     chosen = np.random.default_rng(SUBSAMPLE_SEED).choice(len(z), n_rows, replace=False)
     return ordered[chosen]
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import final
 
 import equinox as eqx
 import jax
@@ -11,7 +12,14 @@ from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
 from kcm.exceptions import OptionError
-from kcm.kernels._parameters import Parameter, as_columns, as_parameter, check_positive, show
+from kcm.kernels._parameters import (
+    Parameter,
+    as_parameter,
+    as_positions,
+    as_scalar,
+    check_positive,
+    show,
+)
 
 __all__ = ["Constant", "Kernel", "Power", "Product", "Scaled", "Subspace", "Sum"]
 
@@ -82,6 +90,7 @@ class Kernel(eqx.Module):
         return Power(self, exponent)
 
 
+@final
 class Constant(Kernel):
     """The kernel k(x, y) = value.
 
@@ -97,7 +106,7 @@ class Constant(Kernel):
     2.0
     """
 
-    value: Parameter = eqx.field(converter=as_parameter)
+    value: Parameter = eqx.field(converter=as_scalar)
 
     def __check_init__(self) -> None:
         check_positive(self.value, "value", allow_zero=True)
@@ -106,6 +115,7 @@ class Constant(Kernel):
         return jnp.full((), as_parameter(self.value), dtype=jnp.result_type(x))
 
 
+@final
 class Scaled(Kernel):
     """The kernel factor * k(x, y).
 
@@ -123,7 +133,7 @@ class Scaled(Kernel):
     """
 
     kernel: Kernel
-    factor: Parameter = eqx.field(converter=as_parameter)
+    factor: Parameter = eqx.field(converter=as_scalar)
 
     def __check_init__(self) -> None:
         check_positive(self.factor, "factor", allow_zero=True)
@@ -138,6 +148,7 @@ class Scaled(Kernel):
         return Scaled(self.kernel.resolve(x), self.factor)
 
 
+@final
 class Sum(Kernel):
     """The kernel left(x, y) + right(x, y).
 
@@ -165,6 +176,7 @@ class Sum(Kernel):
         return Sum(self.left.resolve(x), self.right.resolve(x))
 
 
+@final
 class Product(Kernel):
     """The kernel left(x, y) * right(x, y).
 
@@ -192,6 +204,7 @@ class Product(Kernel):
         return Product(self.left.resolve(x), self.right.resolve(x))
 
 
+@final
 class Power(Kernel):
     """The kernel k(x, y) ** exponent.
 
@@ -227,6 +240,7 @@ class Power(Kernel):
         return Power(self.kernel.resolve(x), self.exponent)
 
 
+@final
 class Subspace(Kernel):
     """A kernel that looks at some columns only.
 
@@ -246,7 +260,7 @@ class Subspace(Kernel):
     """
 
     kernel: Kernel
-    columns: tuple[int, ...] = eqx.field(static=True, converter=as_columns)
+    columns: tuple[int, ...] = eqx.field(static=True, converter=as_positions)
 
     def __check_init__(self) -> None:
         if not self.columns or min(self.columns) < 0:

@@ -1,5 +1,7 @@
 """Kernels of the distance between two points."""
 
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm.kernels._parameters import Numbers, Parameter, as_parameter, check_positive
+from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels.bandwidth import (
     Bandwidth,
     MedianHeuristic,
@@ -20,7 +22,10 @@ from kcm.kernels.base import Kernel
 
 __all__ = ["Gaussian", "InverseMultiquadric", "Laplace"]
 
+CENTRE_POINTS = 16
 
+
+@final
 class Gaussian(Kernel):
     r"""The Gaussian kernel.
 
@@ -60,6 +65,7 @@ class Gaussian(Kernel):
         return Gaussian(resolve_bandwidth(self.bandwidth, x))
 
 
+@final
 class Laplace(Kernel):
     r"""The Laplace kernel.
 
@@ -97,6 +103,7 @@ class Laplace(Kernel):
         return Laplace(resolve_bandwidth(self.bandwidth, x))
 
 
+@final
 class InverseMultiquadric(Kernel):
     r"""The inverse multiquadric kernel.
 
@@ -124,7 +131,7 @@ class InverseMultiquadric(Kernel):
     """
 
     bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
-    exponent: Parameter = eqx.field(converter=as_parameter, default=0.5)
+    exponent: Parameter = eqx.field(converter=as_scalar, default=0.5)
 
     def __check_init__(self) -> None:
         check_bandwidth(self.bandwidth)
@@ -153,9 +160,10 @@ def _squared_distances(
 ) -> Float[Array, "n m"]:
     """Return all scaled squared distances by |x|^2 + |y|^2 - 2 x'y.
 
-    The identity cancels badly for points far from the origin, so both sides are centred first.
+    The identity cancels badly for points far from the origin, so both sides are centred first, at
+    the median of a few of the points: a mean would be dragged away by one far point.
     """
-    centre = y.mean(axis=0)
+    centre = jnp.median(y[:: max(1, len(y) // CENTRE_POINTS)], axis=0)
     a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
     b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
     norms = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)[None, :]

@@ -1,14 +1,16 @@
 """The asymptotic null law, deterministic and without draws."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from kcm._validation import check_option
 from kcm.contraction import Contraction
+from kcm.exceptions import DataError, FewClustersWarning, OptionError
 from kcm.null.base import Null, NullDistribution, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
 from kcm.null.pearson import PearsonIII
@@ -18,13 +20,18 @@ __all__ = ["Asymptotic"]
 
 # Up to this many multipliers the eigenvalues are found, beyond it three cumulants.
 MAX_EIGENVALUES = 2_000
+# Asked for, they are found up to this many: a matrix of 3 GB.
+MOST_EIGENVALUES = 20_000
+# Fewer clusters than this and the law is not to be trusted.
+FEW_CLUSTERS = 20
 # Directions of the cube's trace that are summed exactly, and probes for what they leave.
 N_DIRECTIONS = 64
 N_PROBES = 64
 PROBE_SEED = 20_200_721
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(frozen=True, slots=True, eq=False)
 class Asymptotic(Null):
     r"""The law of the statistic in large samples, computed, not drawn.
 
@@ -45,12 +52,18 @@ class Asymptotic(Null):
         (observations, or clusters) and cumulants above.
     groups : array_like of shape (n,), Series or str, optional
         Cluster labels: one multiplier per cluster. A Series is aligned with the fit by index; a
-        name is a column of the data of the fit.
+        name is a column of the data of the fit. With a `FittedMoment`, which carries no index,
+        labels are taken by position.
 
     Raises
     ------
     OptionError
         When `method` is not one of the three.
+
+    Warns
+    -----
+    FewClustersWarning
+        With fewer than 20 clusters: the law then rejects a true model too often.
 
     Notes
     -----
@@ -76,12 +89,28 @@ class Asymptotic(Null):
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the law; `rng` is not used."""
         codes = group_codes(self.groups, contraction.n_obs)
+        _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
             return spectral_law(form_matrix(contraction, codes))
         if few:
             return cumulant_law(form_matrix(contraction, codes))
         return tiled_cumulant_law(contraction, codes)
+
+
+def _check_multipliers(m: int, null: Asymptotic) -> None:
+    if null.groups is not None and m < FEW_CLUSTERS:
+        warnings.warn(
+            f"the asymptotic law of {m} clusters rejects too often (about {FEW_CLUSTERS} clusters "
+            'are needed); use kcm.MultiplierBootstrap(weights="webb", groups=...)',
+            FewClustersWarning,
+            stacklevel=2,
+        )
+    if null.method == "eigenvalues" and m > MOST_EIGENVALUES:
+        raise OptionError(
+            f'`method="eigenvalues"` holds a matrix of {m:,} x {m:,}; it is available for up to '
+            f'{MOST_EIGENVALUES:,} observations or clusters. Use method="cumulants".'
+        )
 
 
 def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
@@ -111,6 +140,11 @@ def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
 
 
 def _pearson(trace: float, squares: float, cubes: float) -> PearsonIII:
+    if not squares > 0:
+        raise DataError(
+            "the null law is a constant: no pair of observations is within reach of the kernel. "
+            "Use a wider bandwidth."
+        )
     return PearsonIII(
         mean=trace, sd=np.sqrt(2 * squares), skewness=8 * cubes / (2 * squares) ** 1.5
     )
@@ -122,7 +156,7 @@ def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.
     drawn = np.random.default_rng(PROBE_SEED).standard_normal((m, N_DIRECTIONS + N_PROBES))
     if m < len(codes):
         return drawn
-    order = np.lexsort((*contraction.residuals.T, *contraction.conditioning.T))
+    order = np.lexsort((*contraction.conditioning.T, *contraction.scaled_residuals.T))
     probes = np.empty_like(drawn)
     probes[order] = drawn
     return probes

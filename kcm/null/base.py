@@ -4,7 +4,8 @@ import abc
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+import pandas as pd
+from jaxtyping import Int, Shaped
 
 from kcm.contraction import Contraction
 from kcm.exceptions import DataError, OptionError
@@ -40,6 +41,12 @@ class NullDistribution(abc.ABC):
 class Null(abc.ABC):
     """A way to find the null law of a contraction.
 
+    Attributes
+    ----------
+    groups : array_like of shape (n,), Series, str or None
+        Cluster labels. `specification_test` aligns a pandas Series with the fit by index; run on
+        a `FittedMoment`, which carries no index, any labels are taken by position.
+
     Examples
     --------
     >>> from kcm import Asymptotic
@@ -63,7 +70,35 @@ def check_level(level: float) -> None:
 
 
 def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
-    """Number the clusters 0, 1, ... in the order of their labels; no groups means one row each."""
+    """Number the clusters 0, 1, ... in the order of their labels.
+
+    Parameters
+    ----------
+    groups : array_like or Series of shape (n,), or None
+        One label per observation, numbers or text, by position: the index of a pandas Series is
+        not looked at, because a `FittedMoment` carries none to match it with. None puts each
+        observation in a cluster of its own.
+    n_obs : int
+        n.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Cluster numbers.
+
+    Raises
+    ------
+    DataError
+        On another shape, missing labels, labels of types that have no common order, or fewer
+        than 3 clusters.
+    OptionError
+        On a column name.
+
+    Examples
+    --------
+    >>> group_codes(["b", "a", "c", "a"], 4)
+    array([1, 0, 2, 0])
+    """
     if groups is None:
         return np.arange(n_obs)
     if isinstance(groups, str):
@@ -71,18 +106,30 @@ def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
             f"`groups` is the column name {groups!r}, but a FittedMoment has no columns; "
             "pass the array of cluster labels."
         )
-    labels = np.asarray(groups)
+    # NumPy turns a list of numbers and text into text, a missing label into "nan"
+    labels = np.asanyarray(groups, dtype=object if isinstance(groups, list | tuple) else None)
     if labels.shape != (n_obs,):
         raise DataError(
             f"`groups` has shape {labels.shape}; expected one label per observation, ({n_obs},)."
         )
-    return _codes(labels)
+    missing = np.ma.getmaskarray(labels) | pd.isna(np.ma.getdata(labels))
+    if missing.any():
+        raise DataError(
+            f"`groups` has {int(missing.sum())} missing labels; drop those rows before the fit or "
+            "name them."
+        )
+    return _codes(np.ma.getdata(labels))
 
 
-def _codes(labels: np.ndarray) -> Int[np.ndarray, " n"]:
-    if any(label is None or label != label for label in labels.tolist()):
-        raise DataError("`groups` has missing labels; drop those rows before the fit or name them.")
-    levels, codes = np.unique(labels, return_inverse=True)
+def _codes(labels: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    try:
+        levels, codes = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        types = sorted({type(label).__name__ for label in labels.tolist()})
+        raise DataError(
+            f"`groups` mixes labels that have no common order ({', '.join(types)}); pass all of "
+            "them as numbers or all as text."
+        ) from error
     if len(levels) < 3:
         raise DataError(
             f"`groups` has {len(levels)} clusters; the null law needs at least 3 of them."

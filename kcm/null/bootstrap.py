@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,12 +16,13 @@ from kcm.null.multipliers import MULTIPLIERS, Weights
 
 __all__ = ["BootstrapDistribution", "MultiplierBootstrap"]
 
-# Doubles held at once in a block of draws (256 MB).
+# Coefficients of a block of draws (256 MB); tiling and products hold a few copies.
 BLOCK_SIZE = 2**25
 # Draws equal to the statistic up to rounding count as ties.
 TIE = 1e-12
 
 
+@final
 @dataclass(frozen=True, slots=True, eq=False)
 class BootstrapDistribution(NullDistribution):
     """The empirical law of bootstrap draws.
@@ -30,7 +31,7 @@ class BootstrapDistribution(NullDistribution):
     ----------
     draws : ndarray of shape (n_resamples,)
         Statistics of the draws, in the units of the test statistic.
-    weights : str
+    multipliers : str
         The multipliers' law.
 
     Examples
@@ -41,7 +42,7 @@ class BootstrapDistribution(NullDistribution):
     """
 
     draws: Float[np.ndarray, " b"]
-    weights: str
+    multipliers: str
 
     def pvalue(self, t: float) -> float:
         """Return (1 + #{draws >= t}) / (1 + n_resamples), which is never 0."""
@@ -59,10 +60,11 @@ class BootstrapDistribution(NullDistribution):
 
     def describe(self) -> str:
         """Return the law in a few words."""
-        return f"{self.weights} multiplier bootstrap, {len(self.draws):,} draws"
+        return f"{self.multipliers} multiplier bootstrap, {len(self.draws):,} draws"
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(frozen=True, slots=True, eq=False)
 class MultiplierBootstrap(Null):
     r"""The multiplier bootstrap, corrected for the estimation of theta.
 
@@ -84,7 +86,8 @@ class MultiplierBootstrap(Null):
         Algorithm 1 of Muandet et al. (2020) and only valid when theta is known.
     groups : array_like of shape (n,), Series or str, optional
         Cluster labels: one multiplier per cluster. A Series is aligned with the fit by index; a
-        name is a column of the data of the fit.
+        name is a column of the data of the fit. With a `FittedMoment`, which carries no index,
+        labels are taken by position.
 
     Raises
     ------
@@ -122,7 +125,7 @@ class MultiplierBootstrap(Null):
         draws = np.concatenate(
             [
                 draw(contraction, MULTIPLIERS[self.weights](rng, size, n_multipliers), codes)
-                for size in _block_sizes(int(self.n_resamples), contraction.residuals.size)
+                for size in _block_sizes(int(self.n_resamples), contraction.scaled_residuals.size)
             ]
         )
         return BootstrapDistribution(draws, self.weights)
@@ -136,11 +139,11 @@ def draw(
     """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`."""
     c = contraction
     w = np.ascontiguousarray(multipliers.T[codes])
-    columns = np.hstack([r[:, None] * w for r in c.residuals.T])
+    columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
     forms = gram.quadratic_form(c.kernel, c.conditioning, columns)
-    plain = forms.reshape(c.residuals.shape[1], -1).sum(axis=0)
-    removed = (c.removed * np.sum(c.residuals**2, axis=1)) @ w**2
-    corrected = 2 * np.sum((c.projection.T @ w) * (c.influence.T @ w), axis=0)
+    plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
+    removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
+    corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
     return np.asarray(c.factor * (plain - removed + corrected))
 
 

@@ -6,6 +6,7 @@ observation, or a cluster of them.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from kcm import gram
+from kcm import _tiles, gram
+from kcm._tiles import gram_block, point_tiles, rounded, tile_pairs, tiles
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.kernels import Kernel
@@ -24,6 +26,7 @@ __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 MAX_CLUSTER = 4_096
 
 
+@final
 @dataclass(frozen=True, slots=True, eq=False)
 class FormSums:
     """Diagonal of B and the sum of the squares of its other entries.
@@ -43,9 +46,9 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
     order = np.argsort(codes, kind="stable")
     n_groups = int(codes.max()) + 1
     rows = _tile_rows(_arrays(contraction, order))
-    labels = gram.tiles(codes[order].astype(float)[:, None])[..., 0].astype(np.int32)
+    labels = tiles(codes[order].astype(float)[:, None])[..., 0].astype(np.int32)
     with jax.enable_x64(True):
-        total = _form_matrix(contraction.kernel, rows, labels, gram.rounded(n_groups))
+        total = _form_matrix(contraction.kernel, rows, labels, rounded(n_groups))
     return np.array(total)[:n_groups, :n_groups] * contraction.factor
 
 
@@ -66,11 +69,15 @@ def apply_form(
 ) -> Float[np.ndarray, "m k"]:
     """Return B V by one pass over the Gram matrix."""
     c, w = contraction, v[codes]
-    columns = np.hstack([r[:, None] * w for r in c.residuals.T])
+    columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
     smoothed = gram.matvec(c.kernel, c.conditioning, columns) - c.removed[:, None] * columns
-    blocks = np.split(smoothed, c.residuals.shape[1], axis=1)
-    product = sum(r[:, None] * block for r, block in zip(c.residuals.T, blocks, strict=True))
-    product = product + c.projection @ (c.influence.T @ w) + c.influence @ (c.projection.T @ w)
+    blocks = np.split(smoothed, c.scaled_residuals.shape[1], axis=1)
+    product = sum(r[:, None] * block for r, block in zip(c.scaled_residuals.T, blocks, strict=True))
+    product = (
+        product
+        + c.projection @ (c.scaled_influence.T @ w)
+        + c.scaled_influence @ (c.projection.T @ w)
+    )
     return _sum_groups(codes, c.factor * product)
 
 
@@ -88,16 +95,16 @@ def _arrays(
     c = contraction
     return {
         "x": c.conditioning[order],
-        "residuals": c.residuals[order],
-        "influence": c.influence[order],
+        "residuals": c.scaled_residuals[order],
+        "influence": c.scaled_influence[order],
         "projection": c.projection[order],
         "removed": c.removed[order, None],
     }
 
 
 def _tile_rows(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    points = {"x": gram.point_tiles(rows["x"])}
-    return points | {name: gram.tiles(rows[name]) for name in rows if name != "x"}
+    points = {"x": point_tiles(rows["x"])}
+    return points | {name: tiles(rows[name]) for name in rows if name != "x"}
 
 
 def _whole_group_rows(
@@ -127,7 +134,7 @@ def _whole_groups(
             f"the asymptotic law of {len(sizes):,} clusters of up to {sizes.max():,} rows is not "
             f"available (at most {MAX_CLUSTER:,} rows a cluster); use MultiplierBootstrap."
         )
-    n_rows = gram.TILE * -(-int(sizes.max()) // gram.TILE)
+    n_rows = _tiles.TILE * -(-int(sizes.max()) // _tiles.TILE)
     tile_of_group, starts = _assign_tiles(sizes, n_rows)
     order = np.argsort(codes, kind="stable")
     tile = tile_of_group[codes[order]]
@@ -144,13 +151,13 @@ def _assign_tiles(
     sizes: Int[np.ndarray, " m"], n_rows: int
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " t"]]:
     ends, starts = np.cumsum(sizes), [0]
-    tiles: list[np.ndarray] = []
+    assigned: list[np.ndarray] = []
     while True:
         used = 0 if starts[-1] == 0 else ends[starts[-1] - 1]
         stop = int(np.searchsorted(ends, used + n_rows, side="right"))
-        tiles.append(np.full(stop - starts[-1], len(tiles)))
+        assigned.append(np.full(stop - starts[-1], len(assigned)))
         if stop == len(sizes):
-            return np.concatenate(tiles), np.array(starts)
+            return np.concatenate(assigned), np.array(starts)
         starts.append(stop)
 
 
@@ -158,10 +165,10 @@ def _block(kernel: Kernel, rows: dict[str, Array], i: Array, j: Array) -> Float[
     """Return one tile of the n x n form before clusters are summed, without its factor."""
     a = {name: value[i] for name, value in rows.items()}
     b = {name: value[j] for name, value in rows.items()}
-    gram_block = kernel.cross(a["x"], b["x"])
+    values = gram_block(kernel, a["x"], b["x"], i == j)
     removed = jnp.where(i == j, jnp.diag(a["removed"][:, 0]), 0.0)
     return (
-        (gram_block - removed) * (a["residuals"] @ b["residuals"].T)
+        (values - removed) * (a["residuals"] @ b["residuals"].T)
         + a["projection"] @ b["influence"].T
         + a["influence"] @ b["projection"].T
     )
@@ -185,7 +192,7 @@ def _form_sums(
         return (diagonal.at[i].add(own), squares + weight * (jnp.sum(block**2) - own @ own)), None
 
     start = jnp.zeros((n_tiles, n_rows)), jnp.zeros(())
-    return lax.scan(visit, start, gram.tile_pairs(n_tiles))[0]
+    return lax.scan(visit, start, tile_pairs(n_tiles))[0]
 
 
 @partial(jax.jit, static_argnames="m")
@@ -197,7 +204,7 @@ def _form_matrix(
         summed = _sum_labels(_block(kernel, rows, i, j), labels[i], labels[j], m, m)
         return total + summed + jnp.where(i == j, 0.0, summed.T), None
 
-    return lax.scan(visit, jnp.zeros((m, m)), gram.tile_pairs(len(labels)))[0]
+    return lax.scan(visit, jnp.zeros((m, m)), tile_pairs(len(labels)))[0]
 
 
 def _sum_labels(

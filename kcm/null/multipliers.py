@@ -15,8 +15,8 @@ Draw = Callable[[np.random.Generator, int, int], Float[np.ndarray, "draws m"]]
 _SQRT5 = np.sqrt(5.0)
 _WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 
-# Each draw takes a fixed number of values from the generator, so that drawing in blocks of any
-# size gives the same multipliers.
+# Each law takes its values from the generator one draw after the other, so that drawing in blocks
+# of any size gives the same multipliers.
 
 
 def rademacher(rng: np.random.Generator, n_draws: int, m: int) -> Float[np.ndarray, "draws m"]:

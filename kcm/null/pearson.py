@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import final
 
 from scipy import special
 
+from kcm.exceptions import OptionError
 from kcm.null.base import NullDistribution, check_level
 
 __all__ = ["PearsonIII"]
@@ -13,18 +15,20 @@ __all__ = ["PearsonIII"]
 NORMAL = 1e-5
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class PearsonIII(NullDistribution):
     r"""The Pearson III law with given mean, standard deviation and skewness.
 
     The three-cumulant approximation of a quadratic form: with cumulants
     :math:`\kappa_2 = 2\,\mathrm{tr} B_0^2` and :math:`\kappa_3 = 8\,\mathrm{tr} B_0^3` the skewness
-    is :math:`\kappa_3 / \kappa_2^{3/2}`. Good to a few thousandths around the usual levels; deep
-    tails are only indicative.
+    is :math:`\kappa_3 / \kappa_2^{3/2}`. At n = 2,500 and d = 10 to 20 a true p-value of .10, .05,
+    .01 and .001 comes out as about .108, .055, .0095 and .0005: deep tails are only indicative.
 
     Parameters
     ----------
     mean, sd, skewness : float
+        sd is positive.
 
     Examples
     --------
@@ -35,6 +39,10 @@ class PearsonIII(NullDistribution):
     mean: float
     sd: float
     skewness: float
+
+    def __post_init__(self) -> None:
+        if not self.sd > 0:
+            raise OptionError(f"`sd` must be positive; got {self.sd}.")
 
     def pvalue(self, t: float) -> float:
         """Return P(T >= t)."""

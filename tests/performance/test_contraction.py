@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kcm
-from kcm import gram
+from kcm import _tiles, gram
 from kcm.kernels import Gaussian
 
 N_DRAWS = 999
@@ -45,7 +45,7 @@ def test_draws_against_the_bare_product(n, benchmark):
     x, v = rng.normal(size=(n, 5)), rng.normal(size=(n, N_DRAWS))
     kernel = Gaussian().resolve(x)
     with jax.enable_x64(True):
-        tiles = gram.point_tiles(x), gram.tiles(v)
+        tiles = _tiles.point_tiles(x), _tiles.tiles(v)
         ours = median_seconds(lambda: gram._quadratic_form(kernel, *tiles).block_until_ready())
     double, single = bare_product(n, "float64"), bare_product(n, "float32")
     print(
@@ -54,7 +54,7 @@ def test_draws_against_the_bare_product(n, benchmark):
     )
     benchmark.extra_info |= {"ratio_double": ours / double, "ratio_single": ours / single}
     benchmark.pedantic(lambda: gram.quadratic_form(kernel, x, v), rounds=3, warmup_rounds=1)
-    assert ours > 0
+    assert ours < 20 * double  # something is broken, not slow
 
 
 @pytest.mark.parametrize("n", [2_000, 20_000])
@@ -68,4 +68,4 @@ def test_statistic_and_null_law(n, benchmark):
         lambda: kcm.KCMTest().run(moment), rounds=2, warmup_rounds=1, iterations=1
     )
     print(f"\nn = {n:,}: {result.null_distribution.describe()}")
-    assert 0 < result.pvalue <= 1
+    assert result.n_obs == n
