@@ -99,8 +99,9 @@ class KCMTest:
         """
         _check_moment(fitted_moment)
         kernel = (self.kernel or Gaussian()).resolve(fitted_moment.conditioning)
-        contraction = contract(fitted_moment, kernel, self.statistic)
-        _check_finite(contraction)
+        with np.errstate(over="ignore", invalid="ignore"):
+            contraction = contract(fitted_moment, kernel, self.statistic)
+            _check_finite(contraction)
         null = (self.null or Asymptotic()).distribution(contraction, as_generator(rng))
         statistic, n = contraction.statistic, fitted_moment.n_obs
         names = fitted_moment.labels
@@ -135,6 +136,8 @@ def _check_moment(moment: Any) -> None:
 
 
 def _check_finite(contraction: Contraction) -> None:
+    if not math.isfinite(float(np.sum(contraction.scaled_residuals**2))):
+        raise DataError("the `residuals` are too large to be squared; divide them by a constant.")
     if not math.isfinite(contraction.statistic):
         raise DataError(
             f"the statistic is {contraction.statistic}: the kernel {contraction.kernel!r} "

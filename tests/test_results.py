@@ -264,6 +264,13 @@ def test_residuals_of_zero_are_refused(moment):
         kcm.KCMTest().run(kcm.FittedMoment(np.zeros(80), moment.conditioning))
 
 
+@pytest.mark.parametrize("size", [1e160, 1e200])
+def test_residuals_too_large_to_be_squared_are_refused(moment, size):
+    large = np.where(np.arange(80) == 3, size, moment.residuals[:, 0])
+    with pytest.raises(DataError, match="too large to be squared"):
+        kcm.KCMTest().run(kcm.FittedMoment(large, moment.conditioning))
+
+
 def test_a_kernel_that_is_not_finite_is_refused(moment):
     class Broken(Kernel):
         def __call__(self, x, y):

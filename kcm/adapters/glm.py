@@ -16,6 +16,8 @@ from kcm.exceptions import UnsupportedModelError
 
 __all__ = ["frequencies", "generalised_linear_model", "predictor_in_words", "share_in_words"]
 
+# Frequency weights are repeated rows, and every row has its own multiplier.
+MOST_ROWS = 10_000_000
 # Iterations stop at about this change; a separated binomial comes this close to 0 and 1.
 _TOLERANCE = 1e-8
 
@@ -62,6 +64,11 @@ def frequencies(model: Any) -> Int[np.ndarray, " n"] | None:
             "`fit` is a GLM with `freq_weights` that are not whole numbers, so they cannot stand "
             "for repeated rows. Pass weights that express precision as `var_weights`; for "
             "sampling weights build a kcm.FittedMoment."
+        )
+    if weights.sum() > MOST_ROWS:
+        raise UnsupportedModelError(
+            f"`fit` is a GLM with `freq_weights` that stand for {weights.sum():,.0f} rows; at most "
+            f"{MOST_ROWS:,} can be repeated. Aggregate the data, or test a random part of them."
         )
     return weights.astype(np.int64)
 

@@ -27,6 +27,11 @@ def least_squares(fit: Any) -> Estimate:
     check_has_data(model)
     exog = np.asarray(model.exog, float)
     outcome = np.asarray(model.endog, float)
+    if outcome.ndim != 1:
+        raise UnsupportedModelError(
+            f"`fit` explains {outcome.shape[1]} outcomes at once; fit one equation per outcome and "
+            "join their moments with kcm.stack_equations."
+        )
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
     bread = len(exog) * np.asarray(fit.normalized_cov_params, float)

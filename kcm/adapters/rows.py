@@ -73,8 +73,7 @@ class FitRows:
             When there is no such column, or the data frame changed since the fit.
         """
         check_names(names, self.names, f"`{argument}`: the data of the fit")
-        source = self.design if self.frame is None else self.frame
-        table = as_table({name: source[name] for name in names}, argument)[0]
+        table = as_table({name: _column(self, name) for name in names}, argument)[0]
         if self.kept is None:
             return table
         _check_unchanged(self, len(table), self.kept)
@@ -83,6 +82,14 @@ class FitRows:
     def repeated(self, values: np.ndarray) -> np.ndarray:
         """Repeat rows that stand for several observations."""
         return values if self.repeats is None else np.repeat(values, self.repeats, axis=0)
+
+
+def _column(rows: FitRows, name: str) -> Any:
+    """Return a column by its name as a string, which is not always the label of the frame."""
+    if rows.frame is None:
+        return rows.design[name]
+    labels = getattr(rows.frame, "columns", rows.frame)
+    return rows.frame[next(label for label in labels if str(label) == name)]
 
 
 def _check_unchanged(rows: FitRows, n_now: int, kept: Bool[np.ndarray, " m"]) -> None:
@@ -115,7 +122,7 @@ def _same_values(rows: FitRows, kept: Bool[np.ndarray, " m"]) -> bool:
 def _equal(
     rows: FitRows, name: str, held: Shaped[np.ndarray, " n"], kept: Bool[np.ndarray, " m"]
 ) -> bool:
-    column = as_table({name: rows.frame[name]}, "fit")[0].loc[kept, name]
+    column = as_table({name: _column(rows, name)}, "fit")[0].loc[kept, name]
     now = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     return bool(np.array_equal(now, held))
 
