@@ -18,7 +18,8 @@ from kcm.exceptions import (
     TiedDistancesWarning,
     UnsupportedModelError,
 )
-from kcm.moments import FittedMoment, MomentLabels, leverage_scale
+from kcm.leverage import leverage_scale
+from kcm.moments import FittedMoment, MomentLabels
 from kcm.null import Asymptotic, MultiplierBootstrap
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult

@@ -21,13 +21,10 @@ from kcm.exceptions import DataError
 __all__ = [
     "FittedMoment",
     "MomentLabels",
-    "leverage_scale",
+    "as_blocks",
     "scaled_influence",
     "scaled_residuals",
 ]
-
-# A residual whose leverage is one is zero by construction; below this its scale means nothing.
-_SMALLEST_SCALE = 1e-5
 
 
 @final
@@ -140,8 +137,8 @@ class FittedMoment(eqx.Module):
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
         self.conditioning = as_float_columns(parts["conditioning"], "conditioning")
-        self.jacobian = None if jacobian is None else _as_blocks(parts["jacobian"], "jacobian")
-        self.influence = None if influence is None else _as_blocks(parts["influence"], "influence")
+        self.jacobian = None if jacobian is None else as_blocks(parts["jacobian"], "jacobian")
+        self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
         names = _column_names(conditioning, self.conditioning.shape[1])
         self.labels = _completed(labels or MomentLabels(), names, jacobian is None)
@@ -198,7 +195,7 @@ def _numbers(table: pd.DataFrame, argument: str) -> Float[np.ndarray, "n k"]:
     return np.column_stack(columns)
 
 
-def _as_blocks(value: Any, argument: str) -> Float[np.ndarray, "n m p"]:
+def as_blocks(value: Any, argument: str) -> Float[np.ndarray, "n m p"]:
     """Bring (n, p) and (n, m, p) to (n, m, p), with the checks of the two-dimensional case."""
     try:
         array = np.asanyarray(value)  # keeps a mask
@@ -306,65 +303,6 @@ def _check_labels(moment: FittedMoment) -> None:
             f"`labels` says theta is {labels.theta!r}, but no `jacobian` is given; pass `jacobian` "
             'and `influence`, or theta="known" when theta was not fitted on these data.'
         )
-
-
-def leverage_scale(jacobian: Any, gain: Any) -> Float[np.ndarray, "n q"]:
-    r"""Finite-sample scale of each residual (HC2), for any estimator.
-
-    To first order the fitted residuals are :math:`M\psi` with
-    :math:`M = I + n^{-1} S L_\psi'`; the scale is the norm of the row of M, which for OLS is
-    :math:`\sqrt{1 - h_{ii}}`.
-
-    Parameters
-    ----------
-    jacobian : array_like of shape (n, p) or (n, q, p)
-        S_i = d psi_i / d theta. (n, p) is for q = 1.
-    gain : array_like of shape (n, p) or (n, q, p)
-        L_i = d l_i / d psi_i, the influence per unit of residual.
-
-    Returns
-    -------
-    ndarray of shape (n, q)
-        1 where the row is zero: an observation of leverage one has residual zero whatever the
-        data, so it carries no information and its scale is arbitrary.
-
-    Raises
-    ------
-    DataError
-        When the two shapes differ, or on values that are missing, infinite or not numbers.
-
-    References
-    ----------
-    MacKinnon and White (1985), Some heteroskedasticity-consistent covariance matrix estimators
-    with improved finite sample properties, Journal of Econometrics 29, 305-325.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.ones((4, 1))
-    >>> leverage_scale(-x, x).round(4).ravel()
-    array([0.866, 0.866, 0.866, 0.866])
-    """
-    slopes, gains = _as_blocks(jacobian, "jacobian"), _as_blocks(gain, "gain")
-    if slopes.shape != gains.shape:
-        raise DataError(
-            f"`jacobian` has shape {np.shape(jacobian)} and `gain` has {np.shape(gain)}; expected "
-            "the same shape for both, (n, q, p), or (n, p) for one residual component."
-        )
-    scale = np.sqrt(np.maximum(_squared_row_norms(slopes, gains), 0.0))
-    return np.where(scale < _SMALLEST_SCALE, 1.0, scale)
-
-
-def _squared_row_norms(
-    jacobian: Float[np.ndarray, "n q p"], gain: Float[np.ndarray, "n q p"]
-) -> Float[np.ndarray, "n q"]:
-    n = len(jacobian)
-    second = np.einsum("icp,icr->pr", gain, gain) / n**2
-    return (
-        1
-        + 2 * np.einsum("icp,icp->ic", jacobian, gain) / n
-        + np.einsum("icp,pr,icr->ic", jacobian, second, jacobian)
-    )
 
 
 def scaled_residuals(moment: FittedMoment) -> Float[np.ndarray, "n q"]:

@@ -43,6 +43,13 @@ def wls(rng, n):
     return sm.WLS(y, sm.add_constant(x), weights=1 / (0.1 + 0.1 * np.sum(x**2, axis=1))).fit()
 
 
+def wls_steep(rng, n):
+    """Draw errors of sd exp(x): weights that differ by factors of thousands."""
+    x = rng.normal(size=n)
+    y = 1 + x + np.exp(x) * rng.normal(size=n)
+    return sm.WLS(y, sm.add_constant(x), weights=np.exp(-2 * x)).fit()
+
+
 def _index(rng, n, scale=1.0):
     x = rng.normal(size=(n, 2))
     return sm.add_constant(x), scale * (0.3 + 0.5 * x[:, 0] - 0.5 * x[:, 1])
@@ -202,6 +209,7 @@ DESIGNS = {
 }
 OTHER_MODELS = {
     "wls": wls,
+    "wls-steep": wls_steep,
     "probit": probit,
     "negative-binomial": negative_binomial,
     "negative-binomial-p": negative_binomial_p,

@@ -281,13 +281,35 @@ class TestScale:
             fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-10
         )
 
-    @pytest.mark.parametrize("name", ["WLS", "Logit", "GP-2"])
-    def test_scale_is_the_row_norm_of_the_projection(self, name: str):
-        moment, gain = moment_and_gain(STATSMODELS[name]())
-        projection = np.eye(moment.n_obs) + moment.jacobian[:, 0] @ gain.T / moment.n_obs
+    def test_wls_scale_is_that_of_the_weighted_hat_matrix(self):
+        fit = STATSMODELS["WLS"]()
+        whitened = sm.OLS(fit.model.wendog, fit.model.wexog).fit()
+        leverage = whitened.get_influence().hat_matrix_diag
         np.testing.assert_allclose(
-            moment.scale[:, 0], np.linalg.norm(projection, axis=1), rtol=1e-9
+            fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-10
         )
+
+    @pytest.mark.parametrize(
+        ("name", "family"),
+        [("Logit", sm.families.Binomial()), ("Poisson", sm.families.Poisson())],
+    )
+    def test_likelihood_scale_is_that_of_the_glm_hat_matrix(self, name: str, family: Any):
+        fit = STATSMODELS[name]()
+        glm = sm.GLM(fit.model.endog, fit.model.exog, family=family).fit(tol=1e-14)
+        leverage = glm.get_influence().hat_matrix_diag
+        np.testing.assert_allclose(fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-6)
+        np.testing.assert_allclose(fitted_moment(glm).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-6)
+
+    @pytest.mark.parametrize("name", ["WLS", "Logit", "GP-2"])
+    def test_scale_is_the_variance_left_by_the_projection(self, name: str):
+        from kcm.adapters.dispatch import _recognised
+
+        moment, gain = moment_and_gain(STATSMODELS[name]())
+        fit, adapter = _recognised(STATSMODELS[name]())
+        v = adapter.estimate(fit).variance
+        projection = np.eye(moment.n_obs) + moment.jacobian[:, 0] @ gain.T / moment.n_obs
+        left = np.diag(projection @ np.diag(v) @ projection.T) / v
+        np.testing.assert_allclose(moment.scale[:, 0], np.sqrt(left), rtol=1e-9)
 
     def test_units_of_a_regressor_do_not_matter(self):
         scaled = smf.logit("binary ~ s", DATA.assign(s=1e7 * DATA.x)).fit(disp=0, method="newton")

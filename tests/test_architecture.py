@@ -25,7 +25,7 @@ ROWS = (
     ("kernels", "data"),
     ("datasets", "_tiles"),
     ("gram", "moments"),
-    ("contraction", "systems"),
+    ("contraction", "leverage", "systems"),
     ("null", "embedding"),
     ("results",),
     ("adapters", "omnibus"),

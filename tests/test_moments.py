@@ -13,7 +13,8 @@ import statsmodels.api as sm
 
 from kcm import FittedMoment, KCMTest, MomentLabels
 from kcm.exceptions import DataError
-from kcm.moments import leverage_scale, scaled_influence
+from kcm.leverage import leverage_scale
+from kcm.moments import scaled_influence
 
 
 @pytest.fixture
@@ -261,6 +262,22 @@ def test_leverage_scale_is_the_row_norm_of_the_projector(parts):
     projector = np.eye(n * q) + s.reshape(-1, p) @ gain.reshape(-1, p).T / n
     expected = np.linalg.norm(projector, axis=1).reshape(n, q)
     np.testing.assert_allclose(leverage_scale(s, gain), expected, rtol=1e-12)
+
+
+def test_leverage_scale_with_working_variances_is_the_variance_left(parts, rng):
+    n, q, p = parts["jacobian"].shape
+    s, gain, v = parts["jacobian"], parts["influence"], rng.uniform(0.1, 9, size=(n, q))
+    projector = np.eye(n * q) + s.reshape(-1, p) @ gain.reshape(-1, p).T / n
+    left = np.diag(projector @ np.diag(v.ravel()) @ projector.T) / v.ravel()
+    expected = np.sqrt(left).reshape(n, q)
+    np.testing.assert_allclose(leverage_scale(s, gain, v), expected, rtol=1e-12)
+    np.testing.assert_allclose(leverage_scale(s, gain, 1e9 * v), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("variance", [np.ones(5), -np.ones((20, 2)), np.full((20, 2), np.nan)])
+def test_wrong_working_variances_are_refused_in_words(parts, variance):
+    with pytest.raises(DataError, match="`variance`"):
+        leverage_scale(parts["jacobian"], parts["influence"], variance)
 
 
 def test_leverage_scale_takes_one_component_as_columns(parts):

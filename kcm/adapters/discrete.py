@@ -135,4 +135,5 @@ def _maximum_likelihood(
         influence=np.asarray(model.score_obs(params), float) @ inverse,
         moment=f"{model.endog_names} - {mean_in_words}",
         estimator=type(model).__name__,
+        variance=variance,
     )

@@ -14,7 +14,8 @@ from kcm.adapters.linear import least_squares
 from kcm.adapters.quantile import quantile_regression
 from kcm.adapters.rows import FitRows, linearmodels_rows, sandbox_rows, statsmodels_rows
 from kcm.exceptions import DataError, OptionError, UnsupportedModelError
-from kcm.moments import FittedMoment, MomentLabels, leverage_scale
+from kcm.leverage import leverage_scale
+from kcm.moments import FittedMoment, MomentLabels
 
 __all__ = ["align_to_fit", "fit_column", "fitted_moment"]
 
@@ -147,7 +148,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         values,
         jacobian,
         estimate.influence,
-        leverage_scale(jacobian, gain),
+        leverage_scale(jacobian, gain, estimate.variance),
         MomentLabels(estimate.moment, names, f"estimated: {estimate.estimator}", rows.n_dropped),
     )
 

@@ -14,6 +14,7 @@ __all__ = [
     "check_has_data",
     "check_not_exact",
     "inverse_information",
+    "reciprocal",
 ]
 
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
@@ -39,6 +40,9 @@ class Estimate:
         The residual in words.
     estimator : str
         Name of the estimator.
+    variance : ndarray of shape (n,), optional
+        Working variance of psi_i up to a constant; equal for all when None. Where the estimator
+        gives an observation no weight any finite value serves.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -47,6 +51,7 @@ class Estimate:
     influence: Float[np.ndarray, "n p"]
     moment: str
     estimator: str
+    variance: Float[np.ndarray, " n"] | None = None
 
 
 def check_has_data(model: Any) -> None:
@@ -79,6 +84,11 @@ def check_not_exact(
             "test. Use fewer parameters than observations, and check that the outcome is not a "
             "function of the regressors."
         )
+
+
+def reciprocal(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Working variances from weights; 1 where the weight is zero and the variance irrelevant."""
+    return np.divide(1.0, weights, out=np.ones_like(weights), where=weights > 0)
 
 
 def inverse_information(information: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:

@@ -11,6 +11,7 @@ from kcm.adapters.estimate import (
     check_has_data,
     check_not_exact,
     inverse_information,
+    reciprocal,
 )
 from kcm.exceptions import UnsupportedModelError
 
@@ -51,6 +52,7 @@ def generalised_linear_model(fit: Any) -> Estimate:
         influence=_repeat(gain * residuals[:, None], repeats),
         moment=_moment(model),
         estimator=f"GLM ({type(model.family).__name__})",
+        variance=_repeat(reciprocal(precision), repeats),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
+from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact, reciprocal
 from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
@@ -39,7 +39,7 @@ def k_class(fit: Any) -> Estimate:
     projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
     bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
     gain = root * projected @ _inverse(bread, exog)
-    return _linear(fit, outcome, exog, gain, _name(model))
+    return _linear(fit, outcome, exog, gain, _name(model), reciprocal(root[:, 0] ** 2))
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -56,7 +56,7 @@ def generalised_moments(fit: Any) -> Estimate:
     slope = instruments.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
     gain = instruments @ weighted.T @ _inverse(weighted @ slope, exog)
-    return _linear(fit, outcome, exog, gain, _name(model))
+    return _linear(fit, outcome, exog, gain, _name(model), reciprocal(root[:, 0] ** 2))
 
 
 def _kappa(fit: Any) -> float:
@@ -117,6 +117,7 @@ def _linear(
     exog: Float[np.ndarray, "n p"],
     gain: Float[np.ndarray, "n p"],
     name: str,
+    variance: Float[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
@@ -127,4 +128,5 @@ def _linear(
         influence=gain * residuals[:, None],
         moment=f"{name} - x'b",
         estimator=type(fit.model).__name__.lstrip("_"),
+        variance=variance,
     )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
+from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact, reciprocal
 from kcm.exceptions import UnsupportedModelError
 
 __all__ = ["least_squares"]
@@ -35,7 +35,8 @@ def least_squares(fit: Any) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
     bread = len(exog) * np.asarray(fit.normalized_cov_params, float)
-    gain = _weights(model)[:, None] * exog @ bread
+    weights = _weights(model)
+    gain = weights[:, None] * exog @ bread
     return Estimate(
         residuals=residuals,
         jacobian=-exog,
@@ -43,6 +44,7 @@ def least_squares(fit: Any) -> Estimate:
         influence=gain * residuals[:, None],
         moment=f"{model.endog_names} - x'b",
         estimator=type(model).__name__,
+        variance=reciprocal(weights),
     )
 
 
