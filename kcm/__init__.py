@@ -1,4 +1,4 @@
-"""Kernel conditional moment tests of fitted models.
+"""Kernel conditional moment tests of fitted models, and estimation from conditional moments.
 
 >>> import statsmodels.formula.api as smf
 >>> import kcm
@@ -7,38 +7,60 @@
 True
 """
 
+from typing import TYPE_CHECKING, Any
+
 from kcm import datasets, gram, kernels
+from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
 from kcm.exceptions import (
+    BoundaryWarning,
+    ConvergenceWarning,
     DataError,
     DependenceWarning,
     FewClustersWarning,
+    IdentificationError,
     KCMError,
     MissingRowsWarning,
+    MomentError,
     OptionError,
+    RegularizationBiasWarning,
     TiedDistancesWarning,
     UnsupportedModelError,
 )
 from kcm.leverage import leverage_scale
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
 from kcm.null import Asymptotic, MultiplierBootstrap
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 from kcm.specification import specification_test
 from kcm.systems import stack_equations
 
+if TYPE_CHECKING:
+    from kcm.estimators.rkhs_iv import RKHSIV
+
 __all__ = [
+    "MMR",
+    "RKHSIV",
+    "VMM",
     "Asymptotic",
+    "BoundaryWarning",
+    "ConditionalMoment",
+    "ConfidenceSet",
+    "ConvergenceWarning",
     "DataError",
     "DependenceWarning",
+    "EstimationResults",
     "FewClustersWarning",
     "FittedMoment",
+    "IdentificationError",
     "KCMError",
     "KCMTest",
     "KCMTestResult",
     "MissingRowsWarning",
+    "MomentError",
     "MomentLabels",
     "MultiplierBootstrap",
     "OptionError",
+    "RegularizationBiasWarning",
     "TiedDistancesWarning",
     "UnsupportedModelError",
     "datasets",
@@ -48,3 +70,12 @@ __all__ = [
     "specification_test",
     "stack_equations",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs scikit-learn when it is asked for."""
+    if name == "RKHSIV":
+        from kcm.estimators.rkhs_iv import RKHSIV
+
+        return RKHSIV
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from kcm.kernels import Kernel
 
-__all__ = ["gram_block", "point_tiles", "rounded", "tile_pairs", "tiles"]
+__all__ = ["gram_block", "padded_points", "point_tiles", "rounded", "tile_pairs", "tiles"]
 
 # Most rows of a tile: a 1,024 x 1,024 block of doubles (8 MB) stays near the processor.
 TILE = 1_024
@@ -29,6 +29,11 @@ def point_tiles(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "tiles ro
     n_rows, n_missing = _tile_shape(len(points))
     filled = np.pad(points, ((0, n_missing), (0, 0)), mode="edge")
     return filled.reshape(len(filled) // n_rows, n_rows, points.shape[1])
+
+
+def padded_points(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
+    """Fill points up to a rounded number of rows with copies of the last point."""
+    return np.pad(points, ((0, rounded(len(points)) - len(points)), (0, 0)), mode="edge")
 
 
 def rounded(n: int) -> int:

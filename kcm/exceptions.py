@@ -5,12 +5,17 @@ Each error also derives from the built-in error that a caller would expect, so t
 """
 
 __all__ = [
+    "BoundaryWarning",
+    "ConvergenceWarning",
     "DataError",
     "DependenceWarning",
     "FewClustersWarning",
+    "IdentificationError",
     "KCMError",
     "MissingRowsWarning",
+    "MomentError",
     "OptionError",
+    "RegularizationBiasWarning",
     "TiedDistancesWarning",
     "UnsupportedModelError",
 ]
@@ -28,8 +33,24 @@ class OptionError(KCMError, ValueError):
     """An option outside its allowed values, or options that contradict each other."""
 
 
+class MomentError(KCMError, ValueError):
+    """A residual function that cannot be used: not traceable, wrong shape, idle parameters."""
+
+
+class IdentificationError(KCMError, ValueError):
+    """Parameters that the moment restrictions do not determine."""
+
+
 class UnsupportedModelError(KCMError, TypeError):
     """A fitted model for which residuals, jacobian and influence are not known."""
+
+
+class BoundaryWarning(UserWarning):
+    """A parameter was estimated at one of its bounds, where standard errors do not hold."""
+
+
+class ConvergenceWarning(UserWarning):
+    """The optimiser stopped before it reached a minimum."""
 
 
 class DependenceWarning(UserWarning):
@@ -42,6 +63,10 @@ class FewClustersWarning(UserWarning):
 
 class MissingRowsWarning(UserWarning):
     """Rows were left out because they hold missing values."""
+
+
+class RegularizationBiasWarning(UserWarning):
+    """A regularised fit is tested; the bias of its regularisation is not accounted for."""
 
 
 class TiedDistancesWarning(UserWarning):

@@ -13,12 +13,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from kcm._tiles import gram_block, point_tiles, tile_pairs, tiles
+from kcm._tiles import gram_block, padded_points, point_tiles, tile_pairs, tiles
 from kcm._validation import as_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
 
-__all__ = ["diagonal", "matrix", "matvec", "quadratic_form"]
+__all__ = ["cross", "diagonal", "matrix", "matvec", "quadratic_form"]
 
 
 def quadratic_form(kernel: Kernel, x: Any, v: Any) -> Float[np.ndarray, " m"]:
@@ -149,6 +149,47 @@ def matrix(kernel: Kernel, x: Any) -> Float[np.ndarray, "n n"]:
         return np.array(_matrix(kernel.resolve(points), points))
 
 
+def cross(kernel: Kernel, x: Any, y: Any) -> Float[np.ndarray, "n m"]:
+    """Return the matrix of kernel values between two sets of points.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        A bandwidth rule is resolved on `x`.
+    x : array_like of shape (n, d)
+        Points.
+    y : array_like of shape (m, d)
+        Points.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        k(x_i, y_j), 8 n m bytes, in double precision.
+
+    Raises
+    ------
+    DataError
+        When `x` and `y` differ in their number of columns or hold values that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Gaussian
+    >>> cross(Gaussian(1.0), np.array([0.0, 1.0]), np.array([0.0])).round(4)
+    array([[1.    ],
+           [0.6065]])
+    """
+    _check_kernel(kernel)
+    rows, columns = as_float_columns(x, "x"), as_float_columns(y, "y")
+    if rows.shape[1] != columns.shape[1]:
+        raise DataError(
+            f"`y` has {columns.shape[1]} columns and `x` has {rows.shape[1]}; they must match."
+        )
+    with jax.enable_x64(True):
+        values = _cross(kernel.resolve(rows), padded_points(rows), padded_points(columns))
+    return np.array(values)[: len(rows), : len(columns)]
+
+
 def _inputs(
     kernel: Kernel, x: Any, v: Any
 ) -> tuple[Kernel, Float[np.ndarray, "n d"], Float[np.ndarray, "n m"]]:
@@ -201,3 +242,8 @@ def _diagonal(kernel: Kernel, x: Float[Array, "t r d"]) -> Float[Array, "t r"]:
 @jax.jit
 def _matrix(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
     return gram_block(kernel, x, x, jnp.array(True))
+
+
+@jax.jit
+def _cross(kernel: Kernel, x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    return kernel.cross(x, y)

@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from typing import Any
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment
+from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning, OptionError
 from kcm.kernels import Kernel
@@ -37,13 +37,15 @@ def specification_test(
 
     Parameters
     ----------
-    fit : fitted result or FittedMoment
+    fit : fitted result, EstimationResults or FittedMoment
         From statsmodels: OLS, WLS, GLS with diagonal weights, GLM, Logit, Probit, Poisson,
-        NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg and IV2SLS; from
-        linearmodels: OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE.
+        NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg, IV2SLS, IVGMM,
+        LinearIVGMM, NonlinearIVGMM and your own subclasses of GMM whose moments are instruments
+        times one residual; from linearmodels: OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE; and what
+        `kcm.MMR` and `kcm.VMM` return.
     conditioning : data frame, str, list of str or array_like, optional
         Variables that the residual must not depend on. By default the variables that the formula
-        mentions, or the design columns that vary; for instrumental variables the exogenous
+        mentions, or the design columns that vary; for instrumental variables and GMM the exogenous
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index.
     kernel : Kernel, optional
@@ -84,7 +86,7 @@ def specification_test(
     0.0042
     """
     moment = fitted_moment(fit, conditioning)
-    null = Asymptotic() if null is None else _with_aligned_groups(null, fit)
+    null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
     test = KCMTest(kernel, statistic, null)
     if getattr(null, "groups", None) is None:
         _warn_of_dependence(fit)

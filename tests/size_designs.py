@@ -154,6 +154,38 @@ def _instrumental(estimator, k, fit_options=None, **model_options):
     return design
 
 
+def ivgmm_sandbox(rng, n):
+    y, x, z = _endogenous(rng, n, 3)
+    model = gmm.IVGMM(y, sm.add_constant(x), sm.add_constant(z))
+    return model.fit(maxiter=2, optim_args={"disp": 0})
+
+
+def ivgmm_exponential(rng, n):
+    """Draw y = exp(x'b) + e, e correlated with x and heteroskedastic in the instruments."""
+    z, h, v, w = rng.normal(size=(n, 3)), *rng.normal(size=(3, n))
+    x = sm.add_constant(np.tanh(z.sum(axis=1)) + 0.4 * h + 0.3 * v)
+    y = np.exp(x @ [0.2, 0.5]) + (0.5 * h + 0.5 * w) * np.sqrt(0.5 + 0.5 * z[:, 0] ** 2)
+    model = gmm.NonlinearIVGMM(y, x, sm.add_constant(z), lambda b, x: np.exp(x @ b))
+    return model.fit(np.array([0.0, 0.1]), maxiter=2, optim_args={"disp": 0})
+
+
+class MultiplicativeError(gmm.GMM):
+    """E[z (y / exp(x'b) - 1)] = 0, written as a user would."""
+
+    def momcond(self, params):
+        """Return the moment conditions."""
+        ratio = self.endog / np.exp(self.exog @ params)
+        return self.instrument * (ratio - 1)[:, None]
+
+
+def gmm_subclass(rng, n):
+    """Draw y = exp(x'b) times a gamma variable that moves x."""
+    z, v, u = rng.normal(size=(n, 3)), rng.normal(size=n), rng.gamma(4, 0.25, size=n)
+    x = sm.add_constant(np.tanh(z.sum(axis=1)) + 0.5 * (u - 1) + 0.3 * v)
+    model = MultiplicativeError(np.exp(x @ [0.2, 0.5]) * u, x, sm.add_constant(z))
+    return model.fit(np.array([0.0, 0.1]), maxiter=2, optim_args={"disp": 0})
+
+
 def simeq(rng, n):
     """Draw the demand and supply system of Muandet et al. (2020), each equation by 2SLS."""
     r, w = rng.normal(size=(2, n))
@@ -223,6 +255,9 @@ OTHER_MODELS = {
     "gmm": _instrumental(IVGMM, 3),
     "gmm-cue": _instrumental(IVGMMCUE, 3, {"display": False}),
     "2sls-sandbox": sandbox_2sls,
+    "ivgmm-sandbox": ivgmm_sandbox,
+    "ivgmm-exponential": ivgmm_exponential,
+    "gmm-subclass": gmm_subclass,
     "known": known,
 }
 HEAVY_LEVERAGE = {

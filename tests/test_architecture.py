@@ -20,12 +20,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # specification_test hands a fitted model to them.
 ROWS = (
     ("exceptions", "_typing"),
-    ("_validation", "report"),
+    ("_optional", "_validation", "report"),
     ("_tables", "_variation"),
     ("kernels", "data"),
     ("datasets", "_tiles"),
     ("gram", "moments"),
-    ("contraction", "leverage", "systems"),
+    ("contraction", "leverage", "low_rank", "systems"),
     ("null", "embedding"),
     ("results",),
     ("adapters", "omnibus"),

@@ -9,10 +9,18 @@ import numpy as np
 from kcm.adapters import discrete, instrumental
 from kcm.adapters.conditioning import align_rows, choose_conditioning
 from kcm.adapters.estimate import Estimate
+from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
 from kcm.adapters.glm import generalised_linear_model
 from kcm.adapters.linear import least_squares
+from kcm.adapters.moment_conditions import moment_conditions
 from kcm.adapters.quantile import quantile_regression
-from kcm.adapters.rows import FitRows, linearmodels_rows, sandbox_rows, statsmodels_rows
+from kcm.adapters.rows import (
+    FitRows,
+    gmm_rows,
+    linearmodels_rows,
+    sandbox_rows,
+    statsmodels_rows,
+)
 from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import FittedMoment, MomentLabels
@@ -43,12 +51,16 @@ class Adapter:
 
 _LINEAR = "statsmodels.regression.linear_model."
 _DISCRETE = "statsmodels.discrete.discrete_model."
+_SANDBOX = "statsmodels.sandbox.regression.gmm."
 _IV = "linearmodels.iv.model."
 _LEAST_SQUARES = Adapter((_LINEAR + "OLSResults", _LINEAR + "RegressionResults"), least_squares)
 _IV_RESULTS = tuple(f"linearmodels.iv.results.{name}" for name in ("IVResults", "OLSResults"))
 _K_CLASS = Adapter(_IV_RESULTS, instrumental.k_class, linearmodels_rows)
 _GMM = Adapter(
     ("linearmodels.iv.results.IVGMMResults",), instrumental.generalised_moments, linearmodels_rows
+)
+_MOMENTS = Adapter(
+    (_SANDBOX + "GMMResults", _SANDBOX + "IVGMMResults"), moment_conditions, gmm_rows
 )
 
 
@@ -79,11 +91,13 @@ _ADAPTERS = {
     "statsmodels.regression.quantile_regression.QuantReg": Adapter(
         ("statsmodels.regression.quantile_regression.QuantRegResults",), quantile_regression
     ),
-    "statsmodels.sandbox.regression.gmm.IV2SLS": Adapter(
-        ("statsmodels.sandbox.regression.gmm.IVRegressionResults",),
-        instrumental.two_stage_least_squares,
-        sandbox_rows,
+    _SANDBOX + "IV2SLS": Adapter(
+        (_SANDBOX + "IVRegressionResults",), instrumental.two_stage_least_squares, sandbox_rows
     ),
+    _SANDBOX + "IVGMM": _MOMENTS,
+    _SANDBOX + "LinearIVGMM": _MOMENTS,
+    _SANDBOX + "NonlinearIVGMM": _MOMENTS,
+    _SANDBOX + "GMM": _MOMENTS,
     _IV + "IV2SLS": _K_CLASS,
     _IV + "IVLIML": _K_CLASS,
     _IV + "_OLS": _K_CLASS,
@@ -93,9 +107,11 @@ _ADAPTERS = {
 
 _SUPPORTED = (
     "Supported are statsmodels OLS, WLS, GLS with diagonal weights, GLM, Logit, Probit, Poisson, "
-    "NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg and IV2SLS, and "
-    "linearmodels OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE. For any other estimator build a "
-    "kcm.FittedMoment from its residuals, jacobian and influence."
+    "NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg, IV2SLS, IVGMM, "
+    "LinearIVGMM, NonlinearIVGMM and your own subclasses of GMM whose moments are instruments "
+    "times one residual, linearmodels OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE, and kcm MMR and "
+    "VMM. For any other estimator build a kcm.FittedMoment from its residuals, jacobian and "
+    "influence."
 )
 
 
@@ -104,14 +120,14 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
 
     Parameters
     ----------
-    fit : fitted result or FittedMoment
+    fit : fitted result, EstimationResults or FittedMoment
         A FittedMoment is returned as it is.
     conditioning : data frame, str, list of str or array_like, optional
         The variables that the moment is conditioned on: a data frame or series (aligned with the
         fit by its index), names of columns of the data frame behind the fit (of its design, for a
         fit on arrays), or an array with the rows used by the fit. By default the variables that
-        the formula mentions, or the design columns that vary; for instrumental variables the
-        exogenous variables and the instruments. Offsets, exposures and weights are not among
+        the formula mentions, or the design columns that vary; for instrumental variables and GMM
+        the exogenous variables and the instruments. Offsets, exposures and weights are not among
         them.
 
     Returns
@@ -139,6 +155,8 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
     """
     if isinstance(fit, FittedMoment):
         return _unchanged(fit, conditioning)
+    if is_estimation(fit):
+        return own_moment(fit, conditioning)
     fit, adapter = _recognised(fit)
     rows, estimate = adapter.rows(fit), adapter.estimate(fit)
     values, names = choose_conditioning(rows, conditioning)
@@ -186,8 +204,7 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     """
     if isinstance(fit, FittedMoment):
         raise DataError(f"a FittedMoment holds no column {name!r}; pass the values themselves.")
-    fit, adapter = _recognised(fit)
-    return adapter.rows(fit).columns([name], "groups")[name].to_numpy()
+    return _rows(fit).columns([name], "groups")[name].to_numpy()
 
 
 def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
@@ -232,6 +249,8 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
 def _rows(fit: Any) -> FitRows:
     if isinstance(fit, FittedMoment):
         return FitRows(fit.n_obs)
+    if is_estimation(fit):
+        return estimation_rows(fit)
     fit, adapter = _recognised(fit)
     return adapter.rows(fit)
 

@@ -14,7 +14,7 @@ from kcm.adapters.glm import frequencies
 from kcm.data.names import check_names
 from kcm.exceptions import DataError
 
-__all__ = ["FitRows", "linearmodels_rows", "sandbox_rows", "statsmodels_rows"]
+__all__ = ["FitRows", "gmm_rows", "linearmodels_rows", "sandbox_rows", "statsmodels_rows"]
 
 
 @final
@@ -182,6 +182,45 @@ def sandbox_rows(fit: Any) -> FitRows:
         index=_labels(model.data),
         design=exog | instruments,
         exogenous=tuple(instruments),
+    )
+
+
+def gmm_rows(fit: Any) -> FitRows:
+    """Rows of a GMM fit of statsmodels, which pairs all arrays by position."""
+    model = fit.model
+    if model.endog is None:
+        check_has_data(model)
+    regressors = model.exog if model.data.orig_exog is None else model.data.orig_exog
+    instruments = _labelled_columns(model.instrument, "z")
+    return FitRows(
+        n_rows=len(model.endog),
+        index=_common_labels(_labels(model.data), model.instrument),
+        design=_labelled_columns(regressors, "x") | instruments,
+        exogenous=tuple(instruments),
+    )
+
+
+def _labelled_columns(values: Any, letter: str) -> dict[str, np.ndarray]:
+    """Columns by name; by position where they have no names, or not one each."""
+    if values is None:
+        return {}
+    array = np.asarray(values, float)
+    columns = array.reshape(len(array), -1).T
+    names = [str(name) for name in getattr(values, "columns", ())]
+    if len(set(names)) != len(columns):
+        names = [f"{letter}{j + 1}" for j in range(len(columns))]
+    return dict(zip(names, columns, strict=True))
+
+
+def _common_labels(index: pd.Index | None, instrument: Any) -> pd.Index | None:
+    """Row labels of a GMM fit; refused where the instruments carry others."""
+    own = getattr(instrument, "index", None)
+    if index is None or own is None or index.equals(own):
+        return own if index is None else index
+    raise DataError(
+        "`fit`: the rows of `instrument` carry other labels than those of the outcome and the "
+        "regressors. statsmodels paired them by position; give all of them the same index, in "
+        "the same order, and fit again."
     )
 
 

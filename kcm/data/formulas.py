@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -11,7 +12,14 @@ import pandas as pd
 from kcm._validation import check_option
 from kcm.exceptions import DataError, OptionError
 
-__all__ = ["SIDES", "Roles", "design", "formula_variables", "uses_neighbouring_rows"]
+__all__ = [
+    "SIDES",
+    "Roles",
+    "design",
+    "design_like",
+    "formula_variables",
+    "uses_neighbouring_rows",
+]
 
 SIDES = ("response", "regressors", "conditioning")
 
@@ -139,6 +147,42 @@ def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     return pd.DataFrame(left), pd.DataFrame(_evaluate(regressors, table, formula))
 
 
+def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Evaluate the regressors of a formula on new rows, as they were evaluated on others.
+
+    Parameters
+    ----------
+    formula : str
+        As for `design`.
+    table : pandas.DataFrame
+        Complete rows on which transforms such as ``center`` and the levels of categories are
+        learned.
+    new : pandas.DataFrame
+        The rows to evaluate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per row of `new`.
+
+    Raises
+    ------
+    DataError
+        If the formula cannot be evaluated on `table` or `new`.
+
+    Examples
+    --------
+    >>> old, new = pd.DataFrame({"y": [0.0, 0.0], "a": [1.0, 3.0]}), pd.DataFrame({"a": [7.0]})
+    >>> design_like("y ~ center(a)", old, new)
+       Intercept  center(a)
+    0        1.0        5.0
+    """
+    _, (regressors, *_) = _parse(formula)
+    spec = _evaluate(regressors, table, formula).model_spec
+    with _explained(formula):
+        return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}))
+
+
 def uses_neighbouring_rows(formula: str) -> bool:
     """Tell whether a formula calls ``lag``, ``shift`` or ``diff``.
 
@@ -244,11 +288,17 @@ def _evaluate(terms: Any, table: pd.DataFrame, formula: str) -> Any:
     from formulaic import Formula
 
     by_degree = Formula(list(terms))
+    with _explained(formula):
+        return by_degree.get_model_matrix(
+            table, context={"np": np}, na_action="ignore", output="pandas"
+        )
+
+
+@contextmanager
+def _explained(formula: str) -> Iterator[None]:
     try:
         with np.errstate(all="ignore"):
-            return by_degree.get_model_matrix(
-                table, context={"np": np}, na_action="ignore", output="pandas"
-            )
+            yield
     # a formula runs the caller's own expressions, which may raise anything
     except Exception as error:
         raise DataError(

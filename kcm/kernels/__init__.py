@@ -6,6 +6,7 @@ bandwidth is a length in the units of the data, or a rule that finds one.
 
 from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
+from kcm.kernels.linear import Linear
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "InverseMultiquadric",
     "Kernel",
     "Laplace",
+    "Linear",
     "MedianHeuristic",
     "Power",
     "Product",

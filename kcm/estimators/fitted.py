@@ -1,0 +1,62 @@
+"""The seam: from the minimum of an objective to a `kcm.FittedMoment`."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kcm.estimators.search import Minimum
+from kcm.leverage import leverage_scale
+from kcm.moments import BoundMoment, FittedMoment, MomentLabels
+
+__all__ = ["covariance", "moment_at"]
+
+
+def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
+    """Return the moment at a minimum, with the influence of the parameters that are free.
+
+    Parameters
+    ----------
+    bound : BoundMoment
+    minimum : Minimum
+    how : str
+        How theta was estimated, in words.
+
+    Returns
+    -------
+    FittedMoment
+    """
+    residuals, gain = minimum.values.residuals, minimum.expansion.gain
+    jacobian = minimum.values.jacobian[:, :, minimum.free]
+    return FittedMoment(
+        residuals,
+        bound.conditioning,
+        jacobian,
+        gain * residuals[:, :, None],
+        leverage_scale(jacobian, gain),
+        MomentLabels(bound.name, bound.conditioning_names, f"estimated: {how}", bound.n_dropped),
+    )
+
+
+def covariance(
+    influence: Float[np.ndarray, "n p"], groups: Int[np.ndarray, " n"] | None
+) -> Float[np.ndarray, "p p"]:
+    """Return n^-2 sum l l' over observations, or over the sums of l within clusters.
+
+    Parameters
+    ----------
+    influence : ndarray of shape (n, p)
+    groups : ndarray of int, shape (n,), or None
+
+    Returns
+    -------
+    ndarray of shape (p, p)
+
+    Examples
+    --------
+    >>> covariance(np.array([[1.0], [-1.0], [1.0]]), None).round(4)
+    array([[0.3333]])
+    """
+    sums = influence
+    if groups is not None:
+        sums = np.zeros((groups.max() + 1, influence.shape[1]))
+        np.add.at(sums, groups, influence)
+    return np.asarray(sums.T @ sums / len(influence) ** 2)

@@ -1,0 +1,90 @@
+"""A conditional moment at parameters that are given, not estimated."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from kcm.contraction import StatisticName
+from kcm.kernels import Kernel
+from kcm.moments import BoundMoment, FittedMoment, MomentLabels
+from kcm.null import Null
+from kcm.omnibus import KCMTest
+from kcm.results import KCMTestResult
+
+__all__ = ["FixedParameters", "fix_parameters"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedParameters:
+    """A moment at a theta that is known, ready to be tested.
+
+    Attributes
+    ----------
+    params : pandas.Series
+        The values given.
+    resid : pandas.Series or pandas.DataFrame
+        Residuals, a column per component.
+    fitted_moment : FittedMoment
+        With theta known: no jacobian, no influence.
+    kernel : Kernel
+        The estimator's kernel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, e = np.random.default_rng(0).normal(size=(2, 100))
+    >>> model = kcm.MMR.from_formula("y ~ x", {"x": x, "y": 1 + 2 * x + e})
+    >>> model.at({"Intercept": 1.0, "x": 2.0}).test().theta
+    'known: Intercept = 1, x = 2'
+    """
+
+    params: pd.Series
+    resid: pd.Series | pd.DataFrame
+    fitted_moment: FittedMoment
+    kernel: Kernel
+
+    @property
+    def nobs(self) -> int:
+        """Observations used."""
+        return self.fitted_moment.n_obs
+
+    def test(
+        self,
+        kernel: Kernel | None = None,
+        statistic: StatisticName = "U",
+        null: Null | None = None,
+        rng: Any = None,
+    ) -> KCMTestResult:
+        """Test that the moment holds at these parameters.
+
+        Parameters
+        ----------
+        kernel : Kernel, optional
+            Default: the estimator's.
+        statistic : {"U", "V"}
+            Default "U".
+        null : Null, optional
+            Default `kcm.Asymptotic()`.
+        rng : None, int, numpy Generator or JAX key, optional
+            Source of the bootstrap's multipliers.
+
+        Returns
+        -------
+        KCMTestResult
+        """
+        test = KCMTest(self.kernel if kernel is None else kernel, statistic, null)
+        return test.run(self.fitted_moment, rng)
+
+
+def fix_parameters(bound: BoundMoment, kernel: Kernel) -> FixedParameters:
+    """Evaluate a moment at the parameters that it is bound with."""
+    residuals = bound.evaluate(bound.start).residuals
+    params = pd.Series(bound.start, index=list(bound.tree.labels), name="params")
+    told = ", ".join(f"{name} = {value:.6g}" for name, value in params.items())
+    labels = MomentLabels(bound.name, bound.conditioning_names, f"known: {told}", bound.n_dropped)
+    moment = FittedMoment(np.asarray(residuals), bound.conditioning, labels=labels)
+    return FixedParameters(params, bound.labelled(residuals), moment, kernel)

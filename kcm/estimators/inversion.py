@@ -1,0 +1,243 @@
+"""The search for the values that a test keeps: one parameter by a curve, two by a grid."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from kcm._validation import as_float_columns
+from kcm.estimators.confidence import ConfidenceSet
+from kcm.estimators.profile import Profile
+from kcm.exceptions import DataError, IdentificationError, MomentError, OptionError
+
+__all__ = ["invert_on_curve", "invert_on_grid"]
+
+# The default curve: this many values, spaced by a hyperbolic sine up to so many standard errors,
+# and two far values that stand for the limits.
+N_VALUES = 61
+REACH = 1e3
+FAR = 1e5
+# The default grid of two parameters.
+N_GRID = 21
+GRID_REACH = 5.0
+# Ends of intervals are found to this part of the distance between neighbouring values.
+PRECISION = 1e-6
+
+Curve = Callable[[float], float]
+
+
+def invert_on_curve(
+    profile: Profile,
+    theta: Float[np.ndarray, " p"],
+    error: float,
+    level: float,
+    grid: Any,
+) -> ConfidenceSet:
+    """Invert the test in one parameter.
+
+    Parameters
+    ----------
+    profile : Profile
+    theta : ndarray of shape (p,)
+        The estimate of all parameters.
+    error : float
+        Standard error of the parameter, for the default grid.
+    level : float
+    grid : array_like of shape (m,), optional
+
+    Returns
+    -------
+    ConfidenceSet
+    """
+    own = int(profile.fixed[0])
+    low, high = float(profile.lower[own]), float(profile.upper[own])
+    values = _curve_values(theta[own], error, grid, low, high)
+    pvalues, thetas = _along(profile, theta, values)
+
+    def curve(value: float) -> float:
+        nearest = thetas[int(np.argmin(np.abs(values - value)))]
+        pvalue = _pvalue(profile, np.array([value]), nearest)[0]
+        # what cannot be computed is not kept
+        return (0.0 if np.isnan(pvalue) else pvalue) - (1 - level)
+
+    values, pvalues = _with_peak(curve, values, pvalues, 1 - level)
+    ends = (low, high) if grid is None else (float(values[0]), float(values[-1]))
+    runs = _runs(pvalues > 1 - level)
+    return ConfidenceSet(
+        names=profile.names,
+        level=level,
+        intervals=_intervals(curve, values, pvalues, runs, ends),
+        truncated=(_truncated(pvalues, runs, grid is not None),),
+        values=values[:, None],
+        pvalues=pvalues,
+        estimate=(float(theta[own]),),
+    )
+
+
+def invert_on_grid(
+    profile: Profile,
+    theta: Float[np.ndarray, " p"],
+    errors: Float[np.ndarray, " k"],
+    level: float,
+    grid: Any,
+) -> ConfidenceSet:
+    """Invert the test in two parameters.
+
+    Parameters
+    ----------
+    profile : Profile
+    theta : ndarray of shape (p,)
+    errors : ndarray of shape (2,)
+        Standard errors of the two, for the default grid.
+    level : float
+    grid : mapping of arrays, optional
+
+    Returns
+    -------
+    ConfidenceSet
+    """
+    axes = _axes(profile, theta[profile.fixed], errors, grid)
+    values = np.array([(a, b) for a in axes[0] for b in axes[1]])
+    pvalues = _over(profile, theta, values)
+    kept = values[pvalues > 1 - level]
+    intervals = tuple((float(c.min()), float(c.max())) for c in kept.T) if len(kept) else ()
+    pairs = zip(intervals, axes, strict=True) if intervals else ()
+    return ConfidenceSet(
+        names=profile.names,
+        level=level,
+        intervals=intervals,
+        truncated=tuple((low <= axis[0], high >= axis[-1]) for (low, high), axis in pairs),
+        values=values,
+        pvalues=pvalues,
+        estimate=tuple(float(value) for value in theta[profile.fixed]),
+    )
+
+
+def _pvalue(
+    profile: Profile, value: Float[np.ndarray, " k"], start: Float[np.ndarray, " p"]
+) -> tuple[float, Float[np.ndarray, " p"]]:
+    """P-value at one value; NaN where the other parameters cannot be estimated."""
+    try:
+        point = profile.at(value, start)
+    except (DataError, IdentificationError, MomentError):
+        return float("nan"), start
+    return (point.result.pvalue, point.theta) if point.converged else (float("nan"), start)
+
+
+def _along(
+    profile: Profile, theta: Float[np.ndarray, " p"], values: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m p"]]:
+    """P-values along a curve, from the estimate outwards, each start from the one before."""
+    pvalues, thetas = np.full(len(values), np.nan), np.tile(theta, (len(values), 1))
+    centre = int(np.argmin(np.abs(values - theta[profile.fixed[0]])))
+    for side in (range(centre, len(values)), range(centre - 1, -1, -1)):
+        start = theta
+        for k in side:
+            pvalues[k], start = _pvalue(profile, values[k : k + 1], start)
+            thetas[k] = start
+    return pvalues, thetas
+
+
+def _over(
+    profile: Profile, theta: Float[np.ndarray, " p"], values: Float[np.ndarray, "m k"]
+) -> Float[np.ndarray, " m"]:
+    return np.array([_pvalue(profile, value, theta)[0] for value in values])
+
+
+def _curve_values(
+    centre: float, error: float, grid: Any, low: float, high: float
+) -> Float[np.ndarray, " m"]:
+    if grid is not None:
+        values = np.unique(as_float_columns(grid, "grid"))
+        if len(values) < 2 or values[0] < low or values[-1] > high:
+            raise OptionError(
+                f"`grid` must hold at least two different values within the bounds ({low:.6g}, "
+                f"{high:.6g}); got {len(values)} from {values[0]:.6g} to {values[-1]:.6g}."
+            )
+        return values
+    if not (np.isfinite(error) and error > 0):
+        raise OptionError("`grid` is needed: the parameter has no standard error.")
+    spaced = np.sinh(np.linspace(-1, 1, N_VALUES) * np.arcsinh(REACH))
+    values = centre + error * np.array([-FAR, *spaced, FAR])
+    return np.unique(np.clip(values, low, high))
+
+
+def _axes(
+    profile: Profile,
+    centre: Float[np.ndarray, " k"],
+    errors: Float[np.ndarray, " k"],
+    grid: Any,
+) -> list[Float[np.ndarray, " m"]]:
+    if grid is None:
+        grid = {
+            name: c + e * np.linspace(-GRID_REACH, GRID_REACH, N_GRID)
+            for name, c, e in zip(profile.names, centre, errors, strict=True)
+        }
+    if not isinstance(grid, Mapping) or set(grid) != set(profile.names):
+        raise OptionError(
+            f"`grid` must be a mapping with an array of values for each of {profile.names}."
+        )
+    pairs = zip(profile.names, profile.fixed, strict=True)
+    return [
+        _curve_values(0.0, 1.0, grid[name], profile.lower[j], profile.upper[j]) for name, j in pairs
+    ]
+
+
+def _with_peak(
+    curve: Curve, values: Float[np.ndarray, " m"], pvalues: Float[np.ndarray, " m"], alpha: float
+) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, " l"]]:
+    """Look for the highest p-value between the values before the region is called empty."""
+    from scipy.optimize import minimize_scalar
+
+    if np.any(pvalues > alpha) or not np.isfinite(pvalues).any():
+        return values, pvalues
+    top = int(np.nanargmax(pvalues))
+    around = values[max(top - 1, 0)], values[min(top + 1, len(values) - 1)]
+    found = minimize_scalar(lambda v: -curve(float(v)), bounds=around, method="bounded")
+    at = np.searchsorted(values, found.x)
+    return np.insert(values, at, found.x), np.insert(pvalues, at, alpha - found.fun)
+
+
+def _runs(inside: Bool[np.ndarray, " m"]) -> list[tuple[int, int]]:
+    """First and last positions of the runs of values that are kept."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _intervals(
+    curve: Curve,
+    values: Float[np.ndarray, " m"],
+    pvalues: Float[np.ndarray, " m"],
+    runs: list[tuple[int, int]],
+    ends: tuple[float, float],
+) -> tuple[tuple[float, float], ...]:
+    """Runs of values that are kept, with their ends found between neighbours."""
+
+    def end(kept: int, outside: int, limit: float) -> float:
+        if not 0 <= outside < len(values):
+            return limit
+        if np.isnan(pvalues[outside]):
+            return float(values[kept])
+        return _crossing(curve, values[outside], values[kept])
+
+    return tuple((end(a, a - 1, ends[0]), end(b, b + 1, ends[1])) for a, b in runs)
+
+
+def _truncated(
+    pvalues: Float[np.ndarray, " m"], runs: list[tuple[int, int]], is_given: bool
+) -> tuple[bool, bool]:
+    """Tell whether the region reaches the end of a given grid, or values without a p-value."""
+
+    def unknown(k: int) -> bool:
+        return bool(np.isnan(pvalues[k])) if 0 <= k < len(pvalues) else is_given
+
+    return any(unknown(a - 1) for a, _ in runs), any(unknown(b + 1) for _, b in runs)
+
+
+def _crossing(curve: Curve, outside: float, inside: float) -> float:
+    """Find the end of the region between a value that is rejected and one that is kept."""
+    from scipy.optimize import brentq
+
+    gap = abs(inside - outside)
+    return float(brentq(curve, float(outside), float(inside), xtol=PRECISION * gap))

@@ -1,0 +1,103 @@
+"""The covariance operator of the moments and how strongly its inverse is regularised."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kcm.moments import MomentValues
+
+__all__ = ["choose_regularization", "moment_covariance", "moment_rows"]
+
+N_FOLDS = 5
+# Candidates, as shares of the largest eigenvalue of the covariance operator.
+SHARES = 10.0 ** -np.arange(0.0, 8.5, 0.5)
+
+
+def moment_rows(
+    residuals: Float[np.ndarray, "n q"], factor: Float[np.ndarray, "n r"]
+) -> Float[np.ndarray, "n k"]:
+    """Return g_i = psi_i (x) f_i, the components one after the other."""
+    return (residuals[:, :, None] * factor[:, None, :]).reshape(len(factor), -1)
+
+
+def moment_covariance(rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
+    """Return Omega, the mean of g_i g_i'."""
+    return rows.T @ rows / len(rows)
+
+
+def choose_regularization(
+    values: MomentValues,
+    factor: Float[np.ndarray, "n r"],
+    conditioning: Float[np.ndarray, "n d"],
+) -> float:
+    r"""Choose a by five-fold cross-validation of the optimal instruments.
+
+    The optimal instruments minimise :math:`E[(\psi'h)^2] - 2 E[S'h]`; in the features this is
+    :math:`\beta'\Omega\beta - 2 B'\beta` with :math:`B = n^{-1}\sum_i S_i \otimes f_i`, and
+    :math:`\beta = (\Omega + aI)^{-1}B`. The share a / (largest eigenvalue of Omega) with the
+    lowest loss on the rows left out is returned, summed over parameters in units of their
+    information.
+
+    Parameters
+    ----------
+    values : MomentValues
+        At a first estimate.
+    factor : ndarray of shape (n, r)
+    conditioning : ndarray of shape (n, d)
+        The folds deal out the rows in the order of these values, so that the order of the data
+        does not matter.
+
+    Returns
+    -------
+    float
+        One of 1, 10^-0.5, ..., 10^-8.
+    """
+    rows = moment_rows(values.residuals, factor)
+    fold = _folds(conditioning)
+    losses = np.array([_losses(values, factor, rows, fold == k) for k in range(N_FOLDS)])
+    return float(SHARES[_largest_near_best(losses)])
+
+
+def _largest_near_best(losses: Float[np.ndarray, "f m"]) -> int:
+    """Return the first share whose loss is within one standard error of the lowest."""
+    worse = losses - losses[:, [int(np.argmin(losses.mean(axis=0)))]]
+    near = worse.mean(axis=0) <= worse.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    return int(np.argmax(near))
+
+
+def _folds(conditioning: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+    fold = np.empty(len(conditioning), int)
+    fold[np.lexsort(conditioning.T)] = np.arange(len(conditioning)) % N_FOLDS
+    return fold
+
+
+def _losses(
+    values: MomentValues,
+    factor: Float[np.ndarray, "n r"],
+    rows: Float[np.ndarray, "n k"],
+    out: np.ndarray,
+) -> Float[np.ndarray, " m"]:
+    """Loss of the instruments learned without some rows, on these rows, for every share."""
+    omega, held_omega = moment_covariance(rows[~out]), moment_covariance(rows[out])
+    slope = mean_slopes(values.jacobian[~out], factor[~out])
+    held_slope = mean_slopes(values.jacobian[out], factor[out])
+    eigenvalues, vectors = np.linalg.eigh(omega)
+    largest = eigenvalues[-1]
+    turned, held_turned = vectors.T @ slope, vectors.T @ held_slope
+    held = vectors.T @ held_omega @ vectors
+    information = turned.T @ (turned / (np.maximum(eigenvalues, 0) + largest * 1e-3)[:, None])
+    unit = np.linalg.pinv(information, hermitian=True)
+    losses = []
+    for share in SHARES:
+        beta = turned / (np.maximum(eigenvalues, 0) + share * largest)[:, None]
+        loss = beta.T @ held @ beta - 2 * beta.T @ held_turned
+        losses.append(float(np.sum(unit * loss)))
+    return np.array(losses)
+
+
+def mean_slopes(
+    jacobian: Float[np.ndarray, "n q p"], factor: Float[np.ndarray, "n r"]
+) -> Float[np.ndarray, "k p"]:
+    """Return B, the mean of S_i (x) f_i."""
+    n, q, p = jacobian.shape
+    products = factor.T @ jacobian.reshape(n, q * p) / n
+    return products.reshape(-1, q, p).transpose(1, 0, 2).reshape(-1, p)

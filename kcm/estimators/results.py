@@ -1,0 +1,382 @@
+"""The results of an estimation."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from scipy.special import ndtr, ndtri
+
+from kcm._tables import as_table
+from kcm.contraction import StatisticName
+from kcm.estimators.confidence import ConfidenceSet
+from kcm.estimators.convergence import Convergence
+from kcm.estimators.fitdata import FitData
+from kcm.estimators.inversion import invert_on_curve, invert_on_grid
+from kcm.estimators.prediction import predicted
+from kcm.estimators.profile import Profile, build_profile
+from kcm.estimators.tables import estimation_summary
+from kcm.estimators.wald import WaldTestResult, wald_test
+from kcm.exceptions import ConvergenceWarning, DataError, OptionError, UnsupportedModelError
+from kcm.kernels import Kernel
+from kcm.moments import BoundMoment, FittedMoment
+from kcm.null import Null
+from kcm.null.base import check_level
+from kcm.results import KCMTestResult
+
+if TYPE_CHECKING:
+    from kcm.estimators.base import Estimator
+
+__all__ = ["EstimationResults"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class EstimationResults:
+    """Estimates of the parameters of a conditional moment.
+
+    Attributes
+    ----------
+    params : pandas.Series
+        Estimates by parameter name.
+    covariance : pandas.DataFrame
+        Their covariance; NaN for a parameter at a bound.
+    cov_type : str
+        "robust", "cluster" or "efficient".
+    nobs : int
+        Observations used.
+    estimator : str
+        "MMR" or "VMM".
+    kernel : Kernel
+        The kernel with its bandwidths as numbers.
+    convergence : Convergence
+        How the search ended: converged, message, n_iterations, gradient_norm, step, objective.
+    notes : tuple of str
+        Sentences below the summary.
+    data : FitData or None
+        Residuals, fitted moment and rows; None after `remove_data`.
+    model : Estimator or None
+        The estimator that was fitted, with its data; None after `remove_data`, and after
+        unpickling when its residual function could not be pickled (a lambda, or one that is
+        defined inside a function).
+
+    Examples
+    --------
+    >>> import kcm
+    >>> data = kcm.datasets.load_cps71()
+    >>> results = kcm.MMR.from_formula("logwage ~ age + I(age**2)", data).fit()
+    >>> results.params.round(4).to_dict()
+    {'Intercept': 10.5626, 'age': 0.1474, 'I(age ** 2)': -0.0017}
+    """
+
+    params: pd.Series
+    covariance: pd.DataFrame
+    cov_type: str
+    nobs: int
+    estimator: str
+    kernel: Kernel
+    convergence: Convergence
+    notes: tuple[str, ...]
+    data: FitData | None
+    model: "Estimator | None"
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
+        return f"EstimationResults({self.estimator}, nobs={self.nobs}, {told})"
+
+    def _repr_html_(self) -> str:
+        return str(self.summary().as_html())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = self.__slots__
+        parts = {name: getattr(self, name) for name in names}
+        if self.model is not None and not self.model.picklable:
+            parts["model"] = None
+        return type(self), tuple(parts[name] for name in names)
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors."""
+        return pd.Series(
+            np.sqrt(np.diag(self.covariance)), index=self.params.index, name="std_error"
+        )
+
+    @property
+    def tvalues(self) -> pd.Series:
+        """Estimates over standard errors."""
+        return (self.params / self.bse).rename("tvalue")
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of zero, by the normal law."""
+        values = 2 * ndtr(-np.abs(self.tvalues.to_numpy()))
+        return pd.Series(values, index=self.params.index, name="pvalue")
+
+    @property
+    def converged(self) -> bool:
+        """Whether the search reached a minimum."""
+        return self.convergence.converged
+
+    @property
+    def fitted_moment(self) -> FittedMoment:
+        """The moment at the estimate, for any test."""
+        return self._data().fitted_moment
+
+    @property
+    def resid(self) -> pd.Series | pd.DataFrame:
+        """Residuals psi: a Series, or a DataFrame with a column per component."""
+        return self._data().resid.copy()
+
+    @property
+    def fittedvalues(self) -> pd.Series | pd.DataFrame:
+        """Predicted outcomes, for a model by formula."""
+        fitted = self._data().fittedvalues
+        if fitted is None:
+            raise UnsupportedModelError(
+                "`fittedvalues` are defined for a model by formula; a residual function of your "
+                "own does not say what it predicts. Use `resid`."
+            )
+        return fitted.copy()
+
+    def cov_params(self) -> pd.DataFrame:
+        """Return the covariance of the estimates."""
+        return self.covariance.copy()
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Return Wald confidence intervals.
+
+        Parameters
+        ----------
+        level : float
+            Coverage, in (0, 1). Default 0.95.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns "lower" and "upper". Where identification may be weak use `confidence_set`.
+        """
+        check_level(level)
+        reach = ndtri((1 + level) / 2) * self.bse
+        return pd.DataFrame({"lower": self.params - reach, "upper": self.params + reach})
+
+    def wald_test(self, restriction: Any, value: Any = None) -> WaldTestResult:
+        """Test linear restrictions.
+
+        Parameters
+        ----------
+        restriction : str, list of str, mapping or array_like of shape (m, p)
+            ``"a = 1, b + c = 0"``, with names that are not words in backticks; values by
+            parameter name; or a matrix R for R theta = value.
+        value : array_like of shape (m,), optional
+            Default 0.
+
+        Returns
+        -------
+        WaldTestResult
+        """
+        return wald_test(self.params, self.covariance, restriction, value)
+
+    def test(
+        self,
+        kernel: Kernel | None = None,
+        statistic: StatisticName = "U",
+        null: Null | None = None,
+        rng: Any = None,
+    ) -> KCMTestResult:
+        """Test the specification: that the moment holds at some theta.
+
+        Parameters
+        ----------
+        kernel : Kernel, optional
+            Default: the kernel of the estimation.
+        statistic : {"U", "V"}
+            Default "U".
+        null : Null, optional
+            Default `kcm.Asymptotic()`, by clusters where the covariance is.
+        rng : None, int, numpy Generator or JAX key, optional
+            Source of the bootstrap's multipliers.
+
+        Returns
+        -------
+        KCMTestResult
+
+        Warns
+        -----
+        DependenceWarning
+            When the covariance is by clusters and `null` is not.
+        """
+        kernel = self.kernel if kernel is None else kernel
+        return self._data().test(kernel, statistic, null, rng)
+
+    def test_at(
+        self,
+        params: Any,
+        statistic: StatisticName = "U",
+        null: Null | None = None,
+        rng: Any = None,
+    ) -> KCMTestResult:
+        """Test given values of some parameters, the others estimated anew.
+
+        Parameters
+        ----------
+        params : mapping or Series
+            Values by parameter name. Given all parameters, theta is known.
+        statistic : {"U", "V"}
+            Default "U".
+        null : Null, optional
+            As for `confidence_set`.
+        rng : None, int, numpy Generator or JAX key, optional
+            Source of the bootstrap's multipliers.
+
+        Returns
+        -------
+        KCMTestResult
+            The test of the moment at these values: it rejects when they are wrong and when the
+            model is.
+        """
+        values = {str(name): float(value) for name, value in dict(params).items()}
+        profile = self._profile("test_at", list(values), (statistic, null), rng)
+        point = profile.at(np.array(list(values.values())), self.params.to_numpy())
+        if not point.converged:
+            warnings.warn(
+                "the search for the other parameters did not reach a minimum; the p-value is too "
+                "small if anything.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return point.result
+
+    def confidence_set(
+        self,
+        names: str | Sequence[str],
+        level: float = 0.95,
+        grid: Any = None,
+        statistic: StatisticName = "U",
+        null: Null | None = None,
+        rng: Any = None,
+    ) -> ConfidenceSet:
+        """Collect the values of one or two parameters that the specification test keeps.
+
+        Parameters
+        ----------
+        names : str or sequence of str
+            One or two parameters; the others are estimated anew at each value.
+        level : float
+            Coverage, in (0, 1). Default 0.95.
+        grid : array_like or mapping of arrays, optional
+            Values to try; for two parameters an array for each by name. By default, for one
+            parameter, a grid around the estimate that reaches 1,000 standard errors, then the
+            limits; for two, 5 standard errors.
+        statistic : {"U", "V"}
+            Default "U".
+        null : Null, optional
+            Default `kcm.Asymptotic()`, by clusters where the covariance is.
+        rng : None, int, numpy Generator or JAX key, optional
+            For a bootstrap null; every value sees the same draws.
+
+        Returns
+        -------
+        ConfidenceSet
+            Valid when the instruments are weak for the named parameters. Empty when the model is
+            rejected at every value.
+        """
+        check_level(level)
+        names = [names] if isinstance(names, str) else list(names)
+        if len(names) > 2:
+            raise OptionError(
+                f"`names` must be one or two parameters; got {len(names)}. Use `test_at` for more."
+            )
+        profile = self._profile("confidence_set", names, (statistic, null), rng)
+        theta, errors = self.params.to_numpy(), self.bse[names].to_numpy()
+        if len(names) == 1:
+            return invert_on_curve(profile, theta, float(errors[0]), level, grid)
+        return invert_on_grid(profile, theta, errors, level, grid)
+
+    def predict(self, data: Any = None) -> pd.Series | pd.DataFrame:
+        """Predict the outcome of a model by formula.
+
+        Parameters
+        ----------
+        data : data frame or mapping, optional
+            New rows of the regressors' variables. Default: the rows of the estimate.
+
+        Returns
+        -------
+        pandas.Series or pandas.DataFrame
+            One column per equation of a system.
+        """
+        if data is None:
+            return self.fittedvalues
+        model = self.require_model("predict")
+        rows = as_table(model.data, "data")[0].iloc[self._data().kept]
+        return predicted(model.moment, self.params, rows, data)
+
+    def remove_data(self) -> "EstimationResults":
+        """Return the results without the data: estimates, covariance and summary stay."""
+        return replace(self, data=None, model=None)
+
+    def summary(self, level: float = 0.95) -> Any:
+        """Return a summary in the layout of statsmodels.
+
+        Parameters
+        ----------
+        level : float
+            Coverage of the confidence intervals, in (0, 1). Default 0.95.
+
+        Returns
+        -------
+        statsmodels.iolib.summary.Summary
+            Prints as text; ``as_html()``, ``as_latex()`` and ``as_csv()`` for documents.
+        """
+        return estimation_summary(self, level)
+
+    @property
+    def groups(self) -> Int[np.ndarray, " n"] | None:
+        """Cluster numbers of the observations; None where they are independent."""
+        return self._data().groups
+
+    def bound(self, method: str) -> BoundMoment:
+        """Read the model's data again; data that changed since the fit are refused.
+
+        Parameters
+        ----------
+        method : str
+            What it is needed for, for messages.
+
+        Returns
+        -------
+        BoundMoment
+        """
+        model, data = self.require_model(method), self._data()
+        theta = self.params.to_numpy()
+        bound = model.moment.bind(model.data, data.tree.tree(theta), "params")
+        if not np.array_equal(bound.evaluate(theta).residuals, data.fitted_moment.residuals):
+            raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
+        return bound
+
+    def require_model(self, method: str) -> "Estimator":
+        """Return the model, or say why there is none."""
+        if self.model is None:
+            raise DataError(
+                f"`{method}` needs the model and its data: they were removed, or these results "
+                "were pickled with a residual function that cannot be (a lambda, or one defined "
+                "inside a function). Fit again, with a function defined at the top of a module."
+            )
+        return self.model
+
+    def _profile(
+        self,
+        method: str,
+        names: Sequence[str],
+        test: tuple[StatisticName, Null | None],
+        rng: Any,
+    ) -> Profile:
+        return build_profile(self.bound(method), self.kernel, self._data(), names, test, rng)
+
+    def _data(self) -> FitData:
+        if self.data is None:
+            raise DataError("these results hold no data: `remove_data` was called. Fit again.")
+        return self.data

@@ -1,0 +1,327 @@
+"""The search for the theta that minimises psi'W psi."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from kcm.estimators.convergence import Convergence
+from kcm.estimators.expansion import Expansion, expand
+from kcm.estimators.weighting import Weight
+from kcm.exceptions import DataError, IdentificationError, MomentError, OptionError
+from kcm.moments import MomentValues
+
+__all__ = ["METHODS", "Minimum", "Problem", "SearchMethod", "minimise"]
+
+SearchMethod = Literal["auto", "closed-form", "trf", "dogbox", "lm"]
+METHODS = ("auto", "closed-form", "trf", "dogbox", "lm")
+
+# Residuals of a linear moment follow their derivative to this share.
+LINEAR = 1e-9
+PROBE_SEED = 20_200_723
+# The search on the features stops at changes of this size, then exact steps follow.
+TOLERANCE = 1e-10
+MOST_STEPS = 50
+NEAR = 1e-6
+# A step of this many standard errors changes no digit that matters, and one that counts as zero.
+CONVERGED = 1e-6
+NEGLIGIBLE = 1e-10
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Residuals as a function of theta in a box.
+
+    Parameters
+    ----------
+    evaluate : callable
+        theta of shape (p,) to `MomentValues`.
+    labels : tuple of str
+    lower, upper : ndarray of shape (p,)
+    """
+
+    evaluate: Callable[[Float[np.ndarray, " p"]], MomentValues]
+    labels: tuple[str, ...]
+    lower: Float[np.ndarray, " p"]
+    upper: Float[np.ndarray, " p"]
+
+    def inside(self, theta: Float[np.ndarray, " p"]) -> bool:
+        """Tell whether theta lies within the bounds."""
+        return bool(((self.lower <= theta) & (theta <= self.upper)).all())
+
+    def clipped(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Return the point of the box that is nearest to theta."""
+        return np.clip(theta, self.lower, self.upper)
+
+    def snapped(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Put parameters that all but reach a bound on it: "trf" stays strictly inside."""
+        for bound in (self.lower, self.upper):
+            near = np.isfinite(bound) & (
+                np.abs(theta - bound) <= NEAR * np.maximum(np.abs(bound), 1)
+            )
+            theta = np.where(near, bound, theta)
+        return theta
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Minimum:
+    """The end of a search.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (p,)
+    values : MomentValues
+        Residuals and jacobian there.
+    free : ndarray of bool, shape (p,)
+        Parameters that are not held at a bound.
+    expansion : Expansion
+        In the free parameters.
+    convergence : Convergence
+    """
+
+    theta: Float[np.ndarray, " p"]
+    values: MomentValues
+    free: Bool[np.ndarray, " p"]
+    expansion: Expansion
+    convergence: Convergence
+
+
+def minimise(
+    problem: Problem,
+    weight: Weight,
+    starts: Sequence[Float[np.ndarray, " p"]],
+    method: SearchMethod,
+    maxiter: int,
+) -> Minimum:
+    """Minimise psi'W psi / n^2.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight : Weight
+    starts : sequence of ndarray of shape (p,)
+        The lowest minimum found from them is returned.
+    method : {"auto", "closed-form", "trf", "dogbox", "lm"}
+        "closed-form" for residuals linear in theta; the others are those of
+        `scipy.optimize.least_squares`, on the features F'psi. "auto" recognises linear residuals.
+    maxiter : int
+        Most evaluations of the search from one start.
+
+    Returns
+    -------
+    Minimum
+
+    Raises
+    ------
+    MomentError
+        When a parameter does not enter the residual.
+    IdentificationError
+        When the minimum is not unique to first order.
+    OptionError
+        When "closed-form" is asked for and the residual is not linear.
+    """
+    first = problem.evaluate(starts[0])
+    probe = problem.clipped(_probe(starts[0]))
+    probed = problem.evaluate(probe)
+    _check_parameters_enter((first, probed), problem.labels)
+    if method in ("auto", "closed-form") and _is_linear(first, probed, probe - starts[0]):
+        found = _closed_form(problem, weight, starts[0], first)
+        if found is not None:
+            return found
+    if method == "closed-form":
+        raise OptionError(
+            '`method="closed-form"` is for residuals that are linear in the parameters, with a '
+            'minimum inside the bounds; use "trf".'
+        )
+    return _iterate(problem, weight, starts, "trf" if method == "auto" else method, maxiter)
+
+
+def _closed_form(
+    problem: Problem, weight: Weight, start: Float[np.ndarray, " p"], first: MomentValues
+) -> Minimum | None:
+    """One Gauss-Newton step, which is exact when the residual is linear all the way."""
+    step = expand(first, weight, problem.labels).step
+    values = problem.evaluate(start + step)
+    if not (problem.inside(start + step) and _is_linear(first, values, step)):
+        return None
+    return _finished(problem, weight, start + step, values, "closed form", 1)
+
+
+def _iterate(
+    problem: Problem,
+    weight: Weight,
+    starts: Sequence[Float[np.ndarray, " p"]],
+    method: str,
+    maxiter: int,
+) -> Minimum:
+    found = [_search(problem, weight, start, method, maxiter) for start in starts]
+    ended = [each for each in found if each is not None]
+    if not ended:
+        raise DataError(
+            f"the residual or its derivative is not finite at {_told(problem.labels, starts[0])}; "
+            "start where it is defined."
+        )
+    return _polished(problem, weight, min(ended, key=lambda each: float(each.cost)))
+
+
+def _search(
+    problem: Problem, weight: Weight, start: Float[np.ndarray, " p"], method: str, maxiter: int
+) -> Any:
+    """Least squares on the features; None from a start where psi is not finite."""
+    from scipy.optimize import least_squares
+
+    @lru_cache(maxsize=2)
+    def at(key: bytes) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "r p"]]:
+        values = problem.evaluate(np.frombuffer(key))
+        stacked = np.concatenate([values.residuals[:, :, None], values.jacobian], axis=2)
+        features = weight.features(stacked) / len(stacked)
+        return features[:, 0], features[:, 1:]
+
+    if not problem.evaluate(start).finite:
+        return None
+    bounds = {} if method == "lm" else {"bounds": (problem.lower, problem.upper)}
+    try:
+        return least_squares(
+            lambda theta: at(theta.tobytes())[0],
+            start,
+            lambda theta: at(theta.tobytes())[1],
+            method=method,
+            x_scale="jac",
+            ftol=TOLERANCE,
+            xtol=TOLERANCE,
+            gtol=None,
+            max_nfev=maxiter,
+            **bounds,
+        )
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise DataError(
+            f"the search from {_told(problem.labels, start)} failed: {error}. The residual or its "
+            "derivative may not be finite there; set `bounds` or another `start`."
+        ) from error
+
+
+def _polished(problem: Problem, weight: Weight, found: Any) -> Minimum:
+    """Gauss-Newton steps on the exact objective, from where the search on the features ended."""
+    theta = problem.snapped(np.asarray(found.x, float))
+    values = problem.evaluate(theta)
+    n_steps = 0
+    while n_steps < MOST_STEPS:
+        moved = _exact_step(problem, weight, theta, values)
+        if moved is None:
+            break
+        n_steps, (theta, values) = n_steps + 1, moved
+    return _finished(problem, weight, theta, values, str(found.message), found.nfev + n_steps)
+
+
+def _exact_step(
+    problem: Problem, weight: Weight, theta: Float[np.ndarray, " p"], values: MomentValues
+) -> tuple[Float[np.ndarray, " p"], MomentValues] | None:
+    """Take a Gauss-Newton step; None when it is negligible or the objective does not fall."""
+    free, expansion = _free_expansion(problem, weight, theta, values)
+    if _in_standard_errors(expansion, values) < NEGLIGIBLE:
+        return None
+    step = np.zeros_like(theta)
+    step[free] = expansion.step
+    return _descend(problem, weight, theta, step, expansion.objective)
+
+
+def _descend(
+    problem: Problem,
+    weight: Weight,
+    theta: Float[np.ndarray, " p"],
+    step: Float[np.ndarray, " p"],
+    objective: float,
+) -> tuple[Float[np.ndarray, " p"], MomentValues] | None:
+    """Take the step, or the largest of its halves that lowers the objective."""
+    for halving in range(8):
+        candidate = problem.clipped(theta + step / 2**halving)
+        values = problem.evaluate(candidate)
+        if values.finite and _objective(weight, values) < objective:
+            return candidate, values
+    return None
+
+
+def _objective(weight: Weight, values: MomentValues) -> float:
+    psi = values.residuals[:, :, None]
+    return float(np.sum(psi * weight.apply(psi)) / len(psi) ** 2)
+
+
+def _finished(
+    problem: Problem,
+    weight: Weight,
+    theta: Float[np.ndarray, " p"],
+    values: MomentValues,
+    message: str,
+    n_iterations: int,
+) -> Minimum:
+    free, expansion = _free_expansion(problem, weight, theta, values)
+    left = _in_standard_errors(expansion, values)
+    convergence = Convergence(
+        converged=left <= CONVERGED,
+        message=message,
+        n_iterations=n_iterations,
+        gradient_norm=float(np.linalg.norm(expansion.gradient)),
+        step=left,
+        objective=expansion.objective,
+    )
+    return Minimum(theta, values, free, expansion, convergence)
+
+
+def _free_expansion(
+    problem: Problem, weight: Weight, theta: Float[np.ndarray, " p"], values: MomentValues
+) -> tuple[Bool[np.ndarray, " p"], Expansion]:
+    """Expand in the parameters that are inside the box or move back into it."""
+    at_bound = (theta <= problem.lower) | (theta >= problem.upper)
+    if not at_bound.any():
+        return ~at_bound, expand(values, weight, problem.labels)
+    psi = values.residuals[:, :, None]
+    gradient = np.einsum("icp,icm->p", values.jacobian, weight.apply(psi))
+    outward = np.where(theta <= problem.lower, gradient > 0, gradient < 0)
+    free = ~(at_bound & outward)
+    if not free.any():
+        raise IdentificationError("every parameter ended at one of its `bounds`; widen them.")
+    names = [label for label, f in zip(problem.labels, free, strict=True) if f]
+    return free, expand(MomentValues(values.residuals, values.jacobian[:, :, free]), weight, names)
+
+
+def _in_standard_errors(expansion: Expansion, values: MomentValues) -> float:
+    """Return the largest Gauss-Newton step in units of the robust standard error."""
+    influence = np.einsum("icp,ic->ip", expansion.gain, values.residuals)
+    errors = np.sqrt(np.sum(influence**2, axis=0)) / len(influence)
+    steps = np.abs(expansion.step)
+    return float(np.max(np.divide(steps, errors, out=np.zeros_like(steps), where=errors > 0)))
+
+
+def _is_linear(first: MomentValues, second: MomentValues, step: Float[np.ndarray, " p"]) -> bool:
+    """Tell whether the second values are those that the first derivative predicts."""
+    if not (first.finite and second.finite):
+        return False
+    predicted = first.residuals + first.jacobian @ step
+    size = np.abs(first.residuals) + np.abs(first.jacobian) @ np.abs(step)
+    same = np.abs(second.jacobian - first.jacobian) <= LINEAR * np.abs(first.jacobian)
+    close = np.abs(second.residuals - predicted) <= LINEAR * size
+    return bool(same.all() and close.all())
+
+
+def _probe(start: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    draws = np.random.default_rng(PROBE_SEED).uniform(-1, 1, size=len(start))
+    return start + 0.1 * np.maximum(np.abs(start), 1) * draws
+
+
+def _check_parameters_enter(seen: Sequence[MomentValues], labels: Sequence[str]) -> None:
+    moves = np.any([np.any(values.jacobian != 0, axis=(0, 1)) for values in seen], axis=0)
+    idle = [label for label, m in zip(labels, moves, strict=True) if not m]
+    if idle:
+        raise MomentError(
+            f"the parameter {', '.join(idle)} does not enter the residual: its derivative is zero "
+            "in every row. Leave it out of `start`, or use it in the residual."
+        )
+
+
+def _told(labels: Sequence[str], theta: Float[np.ndarray, " p"]) -> str:
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip(labels, theta, strict=True))

@@ -1,0 +1,111 @@
+"""The positive semi-definite weight W of the objective psi'W psi / n^2."""
+
+import abc
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import solve_triangular
+
+from kcm import gram
+from kcm.kernels import Kernel
+from kcm.low_rank import LowRankFactor, low_rank_factor
+
+__all__ = ["KernelWeight", "OptimalWeight", "Weight", "inner_products"]
+
+
+class Weight(abc.ABC):
+    """A weight that acts on residuals of shape (n, q), and on several of them at once."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
+        """Return W v for each of the m vectors."""
+
+    @abc.abstractmethod
+    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
+        """Return F'v with F F' = W, or close to it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelWeight(Weight):
+    """W = K, the same for every component: the squared maximum moment restriction.
+
+    Products are exact and tiled; features come from a low-rank factor.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Resolved.
+    conditioning : ndarray of shape (n, d)
+    factor : LowRankFactor
+        Of K.
+    """
+
+    kernel: Kernel
+    conditioning: Float[np.ndarray, "n d"]
+    factor: LowRankFactor
+
+    @classmethod
+    def of(cls, kernel: Kernel, conditioning: Float[np.ndarray, "n d"]) -> "KernelWeight":
+        """Factor the Gram matrix of a resolved kernel."""
+        return cls(kernel, conditioning, low_rank_factor(kernel, conditioning))
+
+    def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
+        columns = v.reshape(len(v), -1)
+        return gram.matvec(self.kernel, self.conditioning, columns).reshape(v.shape)
+
+    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
+        return _factor_products(self.factor.factor, v)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimalWeight(Weight):
+    r"""The regularised inverse of the covariance operator of the moments.
+
+    With :math:`f_i` the rows of a factor F of K, :math:`g_i = \tilde\psi_i \otimes f_i` and
+    :math:`\Omega = n^{-1}\sum_i g_i g_i'`,
+
+    .. math:: W = (I_q \otimes F)\,(\Omega + a I)^{-1}\,(I_q \otimes F)' ,
+
+    which for q = 1 is K (K D K / n + a K)^+ K with D = diag(psi^2).
+
+    Parameters
+    ----------
+    factor : ndarray of shape (n, r)
+        F.
+    triangle : ndarray of shape (qr, qr)
+        Lower Cholesky factor of Omega + a I.
+    """
+
+    factor: Float[np.ndarray, "n r"]
+    triangle: Float[np.ndarray, "k k"]
+
+    def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
+        n, q, m = v.shape
+        weighted = solve_triangular(self.triangle, self.features(v), lower=True, trans="T")
+        by_component = weighted.reshape(q, -1, m).transpose(1, 0, 2).reshape(-1, q * m)
+        return (self.factor @ by_component).reshape(n, q, m)
+
+    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
+        return solve_triangular(self.triangle, _factor_products(self.factor, v), lower=True)
+
+
+def inner_products(
+    left: Float[np.ndarray, "n q m"], right: Float[np.ndarray, "n q k"]
+) -> Float[np.ndarray, "m k"]:
+    """Return left'right, summed over rows and components."""
+    return np.tensordot(left, right, axes=((0, 1), (0, 1)))
+
+
+def _factor_products(
+    factor: Float[np.ndarray, "n r"], v: Float[np.ndarray, "n q m"]
+) -> Float[np.ndarray, "s m"]:
+    """Return F'v_c for each component c, one below the other."""
+    n, q, m = v.shape
+    products = factor.T @ v.reshape(n, q * m)
+    return products.reshape(-1, q, m).transpose(1, 0, 2).reshape(-1, m)

@@ -1,0 +1,27 @@
+"""Conditional moments: as a model states them, bound to data, and evaluated at an estimate."""
+
+from kcm.moments.binding import BoundMoment, MomentValues
+from kcm.moments.conditional import ConditionalMoment, Moment
+from kcm.moments.fitted import (
+    FittedMoment,
+    MomentLabels,
+    as_blocks,
+    scaled_influence,
+    scaled_residuals,
+)
+from kcm.moments.linear import LinearMoment
+from kcm.moments.parameters import ParameterTree
+
+__all__ = [
+    "BoundMoment",
+    "ConditionalMoment",
+    "FittedMoment",
+    "LinearMoment",
+    "Moment",
+    "MomentLabels",
+    "MomentValues",
+    "ParameterTree",
+    "as_blocks",
+    "scaled_influence",
+    "scaled_residuals",
+]
