@@ -1,6 +1,6 @@
 """The kernels that every property of a kernel is tested on."""
 
-from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Subspace
+from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear, Subspace
 
 SINGLE = {
     "gaussian": Gaussian(1.3),
@@ -20,4 +20,11 @@ COMPOSED = {
     "subspace": Subspace(Gaussian(1.3), [0, 2]),
     "nested": (Subspace(Laplace(0.8), 1) + 0.5 * Gaussian(1.3)) ** 2,
 }
-KERNELS = SINGLE | COMPOSED
+# These do not change when all points are shifted.
+STATIONARY = SINGLE | COMPOSED
+LINEAR = {
+    "linear": Linear(1.3),
+    "linear-ard": Linear([0.7, 1.3, 2.0]),
+    "linear-affine": 1.0 + Linear(0.8),
+}
+KERNELS = STATIONARY | LINEAR

@@ -93,3 +93,15 @@ def test_input_is_left_alone(rng):
     gram.matvec(Gaussian(), x, v)
     np.testing.assert_array_equal(x, copies[0])
     np.testing.assert_array_equal(v, copies[1])
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (70, 65), (130, 1)])
+def test_cross_is_the_pointwise_definition(sizes, rng):
+    x, y = rng.normal(size=(sizes[0], 2)), rng.normal(size=(sizes[1], 2))
+    by_hand = [[np.exp(-np.sum((a - b) ** 2) / (2 * 0.7**2)) for b in y] for a in x]
+    assert np.abs(gram.cross(Gaussian(0.7), x, y) - by_hand).max() < 1e-13
+
+
+def test_cross_refuses_points_of_other_dimensions(rng):
+    with pytest.raises(DataError, match="`y` has 3 columns and `x` has 2"):
+        gram.cross(Gaussian(0.7), rng.normal(size=(4, 2)), rng.normal(size=(4, 3)))

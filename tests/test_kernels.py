@@ -9,13 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_cases import KERNELS
-from sklearn.gaussian_process.kernels import RBF, RationalQuadratic
+from kernel_cases import KERNELS, STATIONARY
+from sklearn.gaussian_process.kernels import RBF, DotProduct, RationalQuadratic
 from sklearn.metrics.pairwise import laplacian_kernel
 
 from kcm import gram
 from kcm.exceptions import OptionError
-from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Kernel, Laplace, Subspace
+from kcm.kernels import (
+    Constant,
+    Gaussian,
+    InverseMultiquadric,
+    Kernel,
+    Laplace,
+    Linear,
+    Subspace,
+)
 
 everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
 
@@ -73,7 +81,7 @@ def test_pickles_and_survives_a_pytree_round_trip(kernel, x):
         np.testing.assert_array_equal(gram.matrix(copy, x), gram.matrix(kernel, x))
 
 
-@everywhere
+@pytest.mark.parametrize("kernel", STATIONARY.values(), ids=STATIONARY.keys())
 def test_single_precision_far_from_the_origin(kernel, x):
     near, far = x.astype(np.float32), (x + 1_000).astype(np.float32)
     np.testing.assert_allclose(
@@ -104,6 +112,14 @@ def test_inverse_multiquadric_equals_sklearn(exponent, x):
     referee = RationalQuadratic(length_scale=h / np.sqrt(2 * exponent), alpha=exponent)
     np.testing.assert_allclose(
         gram.matrix(InverseMultiquadric(h, exponent), x), referee(x), rtol=1e-11
+    )
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 2.5])
+def test_linear_equals_sklearn(constant, x):
+    referee = DotProduct(sigma_0=np.sqrt(constant))
+    np.testing.assert_allclose(
+        gram.matrix(constant + 1.0 * Linear(), x), referee(x), rtol=1e-12, atol=1e-14
     )
 
 

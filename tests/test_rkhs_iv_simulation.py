@@ -1,7 +1,10 @@
-"""RKHSIV by simulation: its error against other estimators, and the size of a test of its residuals.
+"""RKHSIV by simulation: its error against other estimators, and the size of a residual test.
 
 Designs of Bennett, Kallus and Schnabel (2019). Results are printed (pytest -rP).
 """
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +102,24 @@ def test_size_is_roughly_right(name):
     assert 0.02 <= rates["tenth"] <= 0.10, rates
     assert rates["chosen, narrow"] <= 0.2, rates
     assert rates["tenth, narrow"] <= 0.15, rates
+
+
+LARGE = """
+import resource, numpy as np
+from kcm.estimators.rkhs_iv import RKHSIV
+rng = np.random.default_rng(0)
+z, e = rng.uniform(-3, 3, (20_000, 2)), rng.normal(size=20_000)
+x = z[:, :1] + e[:, None] + rng.normal(0, 0.3, (20_000, 1))
+y = np.abs(x[:, 0]) + e
+fit = RKHSIV().fit(x, y, z)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+print(np.mean((fit.predict(x) - np.abs(x[:, 0])) ** 2))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+def test_twenty_thousand_rows_need_no_matrix_of_that_size():
+    run = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    gigabytes, error = (float(line) for line in run.stdout.split())
+    assert gigabytes < 1.5  # K alone takes 3.2
+    assert error < 0.1

@@ -215,10 +215,10 @@ def _with_constant(
 def expansion(
     kernel: Kernel,
     landmarks: Float[np.ndarray, "r d"],
-    weights: Float[np.ndarray, "r *p"],
-    shift: Float[np.ndarray, "*p"],
+    weights: Float[np.ndarray, "r ..."],
+    shift: Float[np.ndarray, "..."],
     points: Float[np.ndarray, "n d"],
-) -> Float[np.ndarray, "n *p"]:
+) -> Float[np.ndarray, "n ..."]:
     """Return l(x_i, landmarks) W + shift, a bounded number of points at a time.
 
     Examples

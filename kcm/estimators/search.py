@@ -24,6 +24,7 @@ LINEAR = 1e-9
 PROBE_SEED = 20_200_723
 # The search on the features stops at changes of this size, then exact steps follow.
 TOLERANCE = 1e-10
+EPSILON = 1e-15
 MOST_STEPS = 50
 NEAR = 1e-6
 # A step of this many standard errors changes no digit that matters, and one that counts as zero.
@@ -48,6 +49,11 @@ class Problem:
     labels: tuple[str, ...]
     lower: Float[np.ndarray, " p"]
     upper: Float[np.ndarray, " p"]
+
+    @property
+    def box(self) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+        """Lower and upper bounds."""
+        return self.lower, self.upper
 
     def inside(self, theta: Float[np.ndarray, " p"]) -> bool:
         """Tell whether theta lies within the bounds."""
@@ -184,7 +190,8 @@ def _search(
 
     if not problem.evaluate(start).finite:
         return None
-    bounds = {} if method == "lm" else {"bounds": (problem.lower, problem.upper)}
+    # "lm" takes no bounds and needs each of its tolerances
+    own = {"gtol": EPSILON} if method == "lm" else {"bounds": problem.box, "gtol": None}
     try:
         return least_squares(
             lambda theta: at(theta.tobytes())[0],
@@ -194,9 +201,8 @@ def _search(
             x_scale="jac",
             ftol=TOLERANCE,
             xtol=TOLERANCE,
-            gtol=None,
             max_nfev=maxiter,
-            **bounds,
+            **own,
         )
     except (ValueError, np.linalg.LinAlgError) as error:
         raise DataError(

@@ -14,7 +14,7 @@ from kcm.data.names import check_names
 from kcm.exceptions import DataError, MomentError, OptionError
 from kcm.moments.binding import BoundMoment
 from kcm.moments.parameters import ParameterTree
-from kcm.moments.residuals import Residual, trace_residual
+from kcm.moments.residuals import trace_residual
 
 __all__ = ["ConditionalMoment", "Moment"]
 
@@ -86,7 +86,7 @@ class ConditionalMoment(Moment):
     {'a': 2.0, 'b': 0.5}
     """
 
-    residual: Residual
+    residual: Any
     conditioning: Any
     name: str | None = None
     components: Sequence[str] | None = None

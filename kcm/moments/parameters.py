@@ -153,10 +153,10 @@ def _leaf(path: tuple[Any, ...], leaf: Any, argument: str) -> Float[np.ndarray, 
             f'{{"beta": 0.9}}; got {type(leaf).__name__}.'
         )
     subject = f"parameter {name!r} of `{argument}`"
-    values = as_floats(np.asarray(leaf), subject)
-    if np.isnan(values).any():
-        raise DataError(f"{subject} is missing; give a finite number.")
-    return values
+    array = np.asarray(leaf)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{subject} is {array}; give finite numbers.")
+    return as_floats(np.atleast_1d(array), subject).reshape(array.shape)
 
 
 def _labels(path: tuple[Any, ...], array: Float[np.ndarray, "..."]) -> list[str]:
