@@ -162,6 +162,8 @@ class Estimator(abc.ABC):
         MomentError, DataError, OptionError
             As `fit`.
         """
+        if params is None:
+            raise OptionError("`params` is needed: the value of each parameter by name.")
         bound, kernel = self._bind(params, "params")
         check_start(bound, bound.start)
         return fix_parameters(bound, kernel)

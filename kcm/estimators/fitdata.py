@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
-from kcm.moments import FittedMoment, ParameterTree
+from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
@@ -33,8 +33,8 @@ class FitData:
         Positions of the rows used in the data.
     groups : ndarray of int, shape (n,), or None
         Cluster numbers.
-    tree : ParameterTree
-        The parameters as the residual reads them.
+    params : mapping or pytree
+        The estimate as the residual reads it.
     box : tuple of ndarray of shape (p,)
         Lower and upper bounds.
     """
@@ -44,7 +44,7 @@ class FitData:
     fittedvalues: pd.Series | pd.DataFrame | None
     kept: Int[np.ndarray, " n"]
     groups: Int[np.ndarray, " n"] | None
-    tree: ParameterTree
+    params: Any
     box: tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
 
     def test(

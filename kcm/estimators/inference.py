@@ -56,7 +56,7 @@ def estimation_results(
             fittedvalues=_fitted(bound, minimum),
             kept=bound.kept,
             groups=groups,
-            tree=bound.tree,
+            params=bound.tree.tree(minimum.theta),
             box=box,
         ),
         model=model,

@@ -10,6 +10,8 @@ __all__ = ["choose_regularization", "moment_covariance", "moment_rows"]
 N_FOLDS = 5
 # Candidates, as shares of the largest eigenvalue of the covariance operator.
 SHARES = 10.0 ** -np.arange(0.0, 8.5, 0.5)
+# The information that puts the losses of different parameters in one unit is found with this one.
+UNIT_SHARE = 1e-3
 
 
 def moment_rows(
@@ -33,9 +35,10 @@ def choose_regularization(
 
     The optimal instruments minimise :math:`E[(\psi'h)^2] - 2 E[S'h]`; in the features this is
     :math:`\beta'\Omega\beta - 2 B'\beta` with :math:`B = n^{-1}\sum_i S_i \otimes f_i`, and
-    :math:`\beta = (\Omega + aI)^{-1}B`. The share a / (largest eigenvalue of Omega) with the
-    lowest loss on the rows left out is returned, summed over parameters in units of their
-    information.
+    :math:`\beta = (\Omega + aI)^{-1}B`. The loss on the rows left out is summed over parameters
+    in units of their information. The largest share a / (largest eigenvalue of Omega) whose loss
+    is within one standard error, over the folds, of the lowest is returned: standard errors that
+    rest on a weaker regularisation are too small.
 
     Parameters
     ----------
@@ -77,21 +80,26 @@ def _losses(
     out: np.ndarray,
 ) -> Float[np.ndarray, " m"]:
     """Loss of the instruments learned without some rows, on these rows, for every share."""
-    omega, held_omega = moment_covariance(rows[~out]), moment_covariance(rows[out])
-    slope = mean_slopes(values.jacobian[~out], factor[~out])
-    held_slope = mean_slopes(values.jacobian[out], factor[out])
-    eigenvalues, vectors = np.linalg.eigh(omega)
-    largest = eigenvalues[-1]
-    turned, held_turned = vectors.T @ slope, vectors.T @ held_slope
-    held = vectors.T @ held_omega @ vectors
-    information = turned.T @ (turned / (np.maximum(eigenvalues, 0) + largest * 1e-3)[:, None])
-    unit = np.linalg.pinv(information, hermitian=True)
-    losses = []
-    for share in SHARES:
-        beta = turned / (np.maximum(eigenvalues, 0) + share * largest)[:, None]
-        loss = beta.T @ held @ beta - 2 * beta.T @ held_turned
-        losses.append(float(np.sum(unit * loss)))
-    return np.array(losses)
+    eigenvalues, vectors = np.linalg.eigh(moment_covariance(rows[~out]))
+    eigenvalues, largest = np.maximum(eigenvalues, 0), eigenvalues[-1]
+    slope = vectors.T @ mean_slopes(values.jacobian[~out], factor[~out])
+    held_slope = vectors.T @ mean_slopes(values.jacobian[out], factor[out])
+    held = vectors.T @ moment_covariance(rows[out]) @ vectors
+
+    def instruments(share: float) -> Float[np.ndarray, "k p"]:
+        return slope / (eigenvalues + share * largest)[:, None]
+
+    unit = np.linalg.pinv(slope.T @ instruments(UNIT_SHARE), hermitian=True)
+    return np.array([_loss(instruments(share), held, held_slope, unit) for share in SHARES])
+
+
+def _loss(
+    beta: Float[np.ndarray, "k p"],
+    omega: Float[np.ndarray, "k k"],
+    slope: Float[np.ndarray, "k p"],
+    unit: Float[np.ndarray, "p p"],
+) -> float:
+    return float(np.sum(unit * (beta.T @ omega @ beta - 2 * beta.T @ slope)))
 
 
 def mean_slopes(

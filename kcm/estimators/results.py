@@ -352,7 +352,7 @@ class EstimationResults:
         """
         model, data = self.require_model(method), self._data()
         theta = self.params.to_numpy()
-        bound = model.moment.bind(model.data, data.tree.tree(theta), "params")
+        bound = model.moment.bind(model.data, data.params, "params")
         if not np.array_equal(bound.evaluate(theta).residuals, data.fitted_moment.residuals):
             raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
         return bound

@@ -56,7 +56,8 @@ class VMM(Estimator):
     regularization : float, optional
         a, as a share of the largest eigenvalue of the covariance operator; in (0, 1]. By default
         chosen from 1, 10^-0.5, ..., 10^-8 by five-fold cross-validation of the optimal
-        instruments: the loss is the mean of (psi'h)^2 - 2 S'h on the rows left out.
+        instruments: the largest share for which the mean of (psi'h)^2 - 2 S'h on the rows left
+        out is within one standard error of the lowest.
 
     Raises
     ------

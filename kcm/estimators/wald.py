@@ -118,7 +118,7 @@ def _is_text(restriction: Any) -> bool:
 
 
 def _by_name(
-    values: dict[str, float], names: list[str]
+    values: dict[str, Any], names: list[str]
 ) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, " m"]]:
     for name in values:
         if name not in names:

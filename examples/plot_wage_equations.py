@@ -1,0 +1,103 @@
+# ruff: noqa: D205, D400
+"""
+Returns to schooling
+====================
+
+The wage equations of Mroz (1987) and Card (1995) by MMR with a Gaussian kernel, beside ordinary and
+two-stage least squares, and the test of each. On both data sets MMR is more precise than two-stage least squares
+with the same instruments, and its equation is not rejected at 5 %.
+"""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import statsmodels.formula.api as smf
+from linearmodels.datasets import card, mroz
+from linearmodels.iv import IV2SLS
+
+import kcm
+
+# %%
+# Married women
+# -------------
+# Schooling is endogenous; its instruments are the schooling of mother and father. Wages are known for
+# the 428 women who work, and the others are left out.
+
+women = mroz.load().dropna(subset=["lwage"])
+kernel = kcm.kernels.Gaussian()
+women_mmr = kcm.MMR.from_formula(
+    "lwage ~ educ + exper + I(exper**2) | motheduc + fatheduc + exper", women, kernel
+).fit()
+women_tsls = IV2SLS.from_formula(
+    "lwage ~ 1 + exper + I(exper**2) + [educ ~ motheduc + fatheduc]", women
+).fit()
+women_ols = smf.ols("lwage ~ educ + exper + I(exper**2)", women).fit(cov_type="HC0")
+print(women_mmr.summary())
+
+# %%
+# Young men
+# ---------
+# The instrument is growing up near a college. Experience is age less schooling less 6 and therefore
+# endogenous too: condition on age in its place. All 3,010 men have these variables.
+
+men = card.load()
+men_mmr = kcm.MMR.from_formula(
+    "lwage ~ educ + exper + I(exper**2) + black + south + smsa | nearc4 + age + black + south + smsa",
+    men,
+    kernel,
+).fit()
+men_tsls = IV2SLS.from_formula(
+    "lwage ~ 1 + black + south + smsa + [educ + exper + I(exper**2) ~ nearc4 + age + I(age**2)]", men
+).fit()
+men_ols = smf.ols("lwage ~ educ + exper + I(exper**2) + black + south + smsa", men).fit(
+    cov_type="HC0"
+)
+print(men_mmr.summary())
+
+# %%
+# The coefficient of schooling
+# ----------------------------
+# The kernel sees interactions of the instruments with the other variables, and their curvature, which
+# two-stage least squares does not. That is where the smaller standard errors come from, and it is a
+# stronger assumption: the error has mean zero given these variables, not only no correlation with them.
+
+fits = {
+    "women": {"OLS": women_ols, "2SLS": women_tsls, "MMR": women_mmr},
+    "men": {"OLS": men_ols, "2SLS": men_tsls, "MMR": men_mmr},
+}
+table = pd.DataFrame(
+    [
+        (who, name, fit.params["educ"], getattr(fit, "std_errors", getattr(fit, "bse", None))["educ"])
+        for who, each in fits.items()
+        for name, fit in each.items()
+    ],
+    columns=["data", "estimator", "educ", "standard error"],
+).set_index(["data", "estimator"])
+print(table.round(4))
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+for row, ((who, name), (estimate, error)) in enumerate(table.iterrows()):
+    ax.errorbar(
+        estimate,
+        -row,
+        xerr=1.96 * error,
+        fmt="o" if who == "women" else "s",
+        markerfacecolor="black" if name == "MMR" else "white",
+        color="black",
+        capsize=4,
+    )
+ax.set(
+    yticks=[-row for row in range(len(table))],
+    yticklabels=[f"{who}, {name}" for who, name in table.index],
+    xlabel="coefficient of schooling, 95 % interval",
+)
+plt.show()
+
+# %%
+# The tests
+# ---------
+# Does the residual have mean zero given the instruments and the exogenous variables?
+
+tests = {"women": women_mmr.test(), "men": men_mmr.test()}
+print(tests["men"].summary())
+print(pd.Series({who: test.pvalue for who, test in tests.items()}, name="p-value").round(3))
