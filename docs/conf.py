@@ -1,4 +1,7 @@
-"""Sphinx configuration: ``sphinx-build -W docs docs/_build``."""
+"""Sphinx configuration: ``sphinx-build -W docs docs/_build``.
+
+The gallery is made from the scripts in ``examples``, beside this folder; every one of them is run.
+"""
 
 project = "kcm"
 author = "The kcm developers"
@@ -8,11 +11,21 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx_gallery.gen_gallery",
 ]
 autosummary_generate = True
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+sphinx_gallery_conf = {
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "examples_dirs": "../examples",
+    "filename_pattern": r"\.py$",
+    "gallery_dirs": "gallery",
+    "show_memory": False,
+    "within_subsection_order": "FileNameSortKey",
+}
 html_theme = "pydata_sphinx_theme"
 html_title = "kcm"

@@ -3,8 +3,9 @@
 Which polynomial in age describes log wages?
 ============================================
 
-Fit polynomials of degree 1 to 5 to the wages of 205 Canadian men and test each of them. The residual
-of the right polynomial has mean zero at every age; that of the line and of the quadratic has not.
+Fit polynomials of degree 1 to 5 to the wages of 205 Canadian men and test each of them. The
+residual of the right polynomial has mean zero at every age; that of the line and of the quadratic
+has not.
 """
 
 import matplotlib.pyplot as plt
@@ -17,8 +18,8 @@ import kcm
 # %%
 # The test of each degree
 # -----------------------
-# Ages are standardised first, so that their powers stay of one size; the conditioning variable is age
-# in years. The bootstrap refits nothing and agrees with the asymptotic law.
+# Ages are standardised first, so that their powers stay of one size; the conditioning variable is
+# age in years. The bootstrap refits nothing and agrees with the asymptotic law.
 
 
 def design(age: pd.Series, degree: int) -> np.ndarray:
@@ -46,7 +47,8 @@ print(table.round(4).to_string(index=False))
 # %%
 # What the quadratic misses
 # -------------------------
-# The dip of wages between 35 and 45, which a quadratic cannot follow and a quartic can.
+# Log wages rise fast until 30, stay level until 55 and fall after that. The quadratic is too high
+# below 25 and around 45, and too low at 30; the quartic follows.
 
 data = kcm.datasets.load_cps71()
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -54,7 +56,9 @@ ax.plot(data["age"], data["logwage"], "o", color="0.7", markersize=3)
 for degree, line in ((1, ":"), (2, "--"), (4, "-")):
     fit = sm.OLS(data["logwage"], design(data["age"], degree)).fit()
     p = table.set_index("degree").loc[degree, "p asymptotic"]
-    ax.plot(data["age"], fit.fittedvalues, line, color="black", label=f"degree {degree}, p = {p:.3f}")
+    ax.plot(
+        data["age"], fit.fittedvalues, line, color="black", label=f"degree {degree}: p = {p:.2g}"
+    )
 ax.set(xlabel="age", ylabel="log wage")
 ax.legend()
 plt.show()

@@ -3,8 +3,8 @@
 Confidence sets: strong, weak and misspecified
 ==============================================
 
-Collect the values of a coefficient that the test does not reject. With a strong instrument they form an
-interval, with a weak one two rays, with an irrelevant one the whole line, and under a wrong
+Collect the values of a coefficient that the test does not reject. With a strong instrument they
+form an interval, with a weak one two rays, with an irrelevant one the whole line, and under a wrong
 specification there are none. The true coefficient is -1.
 """
 
@@ -17,8 +17,8 @@ import kcm
 # %%
 # Four designs
 # ------------
-# z is the instrument of x. Its strength differs, and in the last design y depends on its square, which
-# no coefficient of x can explain.
+# z is the instrument of x. Its strength differs, and in the last design y depends on its square,
+# which no coefficient of x can explain.
 
 
 def draw(strength, square=0.0):
@@ -40,9 +40,10 @@ fits = {name: kcm.MMR.from_formula("y ~ x | z", data).fit() for name, data in de
 # %%
 # The sets
 # --------
-# The p-value is computed at 63 values and more of them at the ends of the set. The null law by cumulants
-# is the fast one. Compare with the Wald interval, which is always of finite length: where the instrument
-# is irrelevant it excludes the truth.
+# The p-value is computed at 63 values, the outermost of which stand for the limits, and then
+# around the ends of the set. The null law by cumulants is the fast one. Compare with the Wald
+# interval, which is always of finite length: where the instrument is irrelevant it excludes the
+# truth.
 
 fast = kcm.Asymptotic(method="cumulants")
 sets = {name: fit.confidence_set("x", null=fast) for name, fit in fits.items()}
@@ -56,8 +57,8 @@ table = pd.DataFrame(
 print(table.to_string())
 
 # %%
-# The p-value as a function of the coefficient. Kept values are grey, the dashed line is 1 - level, the
-# dotted one the estimate.
+# The p-value as a function of the coefficient. Kept values are grey, the dashed line is 1 -
+# level, the dotted one the estimate.
 
 fig, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
 for ax, (name, region) in zip(axes.flat, sets.items(), strict=True):
@@ -68,9 +69,12 @@ plt.show()
 # %%
 # Two parameters
 # --------------
-# A region of the constant and the slope under the strong instrument, on a grid of 21 by 21 values.
+# A region of the constant and the slope under the strong instrument, on a grid. The default grid
+# of 21 by 21 values within five standard errors ends before the region does, and the summary says
+# so; this one is wider.
 
-region = fits["strong"].confidence_set(["Intercept", "x"], null=fast)
+grid = {"Intercept": np.linspace(0.9, 1.7, 21), "x": np.linspace(-2.5, -0.7, 21)}
+region = fits["strong"].confidence_set(["Intercept", "x"], grid=grid, null=fast)
 print(region.summary())
 fig, ax = plt.subplots(figsize=(5, 4), layout="constrained")
 region.plot(ax)

@@ -3,8 +3,8 @@
 Demand and supply
 =================
 
-Estimate a market of two equations jointly, by formula and as a moment of two components, and test both
-equations at once. A supply curve without its cost shifter is rejected.
+Estimate a market of two equations jointly, by formula and as a moment of two components, and test
+both equations at once. A supply curve without its cost shifter is rejected.
 """
 
 import matplotlib.pyplot as plt
@@ -44,8 +44,8 @@ print(slopes.summary())
 # %%
 # As a moment of your own
 # -----------------------
-# A residual of two components with the parameters in groups gives the same estimates. This is the form
-# for equations that are not linear, or that share parameters.
+# A residual of two components with the parameters in groups gives the same estimates. This is the
+# form for equations that are not linear, or that share parameters.
 
 
 def market(params, row):
@@ -81,8 +81,8 @@ print(pd.DataFrame({"estimate": restricted.params, "standard error": restricted.
 # %%
 # What the curves say
 # -------------------
-# The cloud of prices and quantities is neither demand nor supply, and neither is the regression line
-# through it.
+# The cloud of prices and quantities is neither demand nor supply, and neither is the regression
+# line through it.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(data["q"], data["p"], ".", color="0.75")
@@ -91,9 +91,10 @@ at_means = pd.DataFrame({"p": prices, "r": data["r"].mean(), "w": data["w"].mean
 curves = results.predict(at_means)
 ax.plot(curves["demand"], prices, "-", color="black", label="demand")
 ax.plot(curves["supply"], prices, "--", color="black", label="supply")
-ax.plot(np.polyval(np.polyfit(data["p"], data["q"], 1), prices), prices, ":", color="black", label="OLS")
+regression = np.polyval(np.polyfit(data["p"], data["q"], 1), prices)
+ax.plot(regression, prices, ":", color="black", label="OLS")
 ax.set(xlabel="quantity", ylabel="price")
-ax.legend()
+ax.legend(loc="center left")
 plt.show()
 
 # %%

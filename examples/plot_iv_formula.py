@@ -3,9 +3,9 @@
 Instrumental variables by formula
 =================================
 
-Estimate a demand equation with an endogenous price by MMR, VMM and two-stage least squares. The first
-two use every function of the instrument, so that none has to be chosen, and here their standard errors
-are the smaller ones.
+Estimate a demand equation with an endogenous price by MMR, VMM and two-stage least squares. The
+first two use every function of the instrument, so that none has to be chosen, and here their
+standard errors are the smaller ones.
 """
 
 import matplotlib.pyplot as plt
@@ -18,8 +18,8 @@ import kcm
 # %%
 # Data
 # ----
-# The price x depends on the cost shifter z along a parabola, and on the unobserved v, which also moves
-# demand. The variance of the error grows with abs(z). The coefficient of x is -1.
+# The price x depends on the cost shifter z along a parabola, and on the unobserved v, which also
+# moves demand. The variance of the error grows with abs(z). The coefficient of x is -1.
 
 rng = np.random.default_rng(2)
 z, w, v, e = rng.normal(size=(4, 500))
@@ -30,8 +30,8 @@ data = pd.DataFrame({"y": y, "x": x, "z": z, "w": w})
 # %%
 # Estimates
 # ---------
-# Left of the bar stand the regressors, right of it the variables that the residual has mean zero given:
-# the instrument and the exogenous regressor.
+# Left of the bar stand the regressors, right of it the variables that the residual has mean zero
+# given: the instrument and the exogenous regressor.
 
 formula = "y ~ x + w | z + w"
 mmr = kcm.MMR.from_formula(formula, data).fit()
@@ -42,8 +42,8 @@ print(mmr.summary())
 # %%
 # Side by side
 # ------------
-# Two-stage least squares uses z alone and sees a straight line in it. MMR sees the parabola too; VMM
-# also weighs observations by the variance of their error.
+# Two-stage least squares uses z alone and sees a straight line in it. MMR sees the parabola too;
+# VMM also weighs observations by the variance of their error.
 
 estimates = pd.DataFrame({"MMR": mmr.params, "VMM": vmm.params, "2SLS": tsls.params})
 errors = pd.DataFrame({"MMR": mmr.bse, "VMM": vmm.bse, "2SLS": tsls.std_errors})
@@ -60,7 +60,9 @@ for row, (name, marker) in enumerate(zip(("2SLS", "MMR", "VMM"), "os^", strict=T
         capsize=4,
     )
 ax.axvline(-1, color="black", linestyle=":", label="truth")
-ax.set(yticks=range(3), yticklabels=["2SLS", "MMR", "VMM"], xlabel="coefficient of x, 95 % interval")
+ax.set(
+    yticks=range(3), yticklabels=["2SLS", "MMR", "VMM"], xlabel="coefficient of x, 95 % interval"
+)
 ax.set(ylim=(-0.6, 2.6))
 ax.legend()
 plt.show()
@@ -68,8 +70,8 @@ plt.show()
 # %%
 # Hypotheses and predictions
 # --------------------------
-# Restrictions are written with the names of the parameters. Predictions need the regressors only; they
-# answer what y would be if x were set to these values.
+# Restrictions are written with the names of the parameters. Predictions need the regressors only;
+# they answer what y would be if x were set to these values.
 
 print(vmm.wald_test("x = -1, w = 0.5").summary())
 print(vmm.predict(pd.DataFrame({"x": [0.0, 1.0], "w": [0.0, 0.0]})).round(3))
@@ -77,8 +79,9 @@ print(vmm.predict(pd.DataFrame({"x": [0.0, 1.0], "w": [0.0, 0.0]})).round(3))
 # %%
 # Is the equation right?
 # ----------------------
-# The test asks whether the residual has mean zero whatever the values of z and w. It would see a wrong
-# form as well as an instrument that enters the equation: here w is left out of it by mistake.
+# The test asks whether the residual has mean zero whatever the values of z and w. It would see a
+# wrong form as well as an instrument that enters the equation: here w is left out of it by
+# mistake.
 
 test = vmm.test()
 without_w = kcm.MMR.from_formula("y ~ x | z + w", data).fit().test()

@@ -98,3 +98,22 @@ EULER = Design(
     {"beta": 1.0, "gamma": 1.0},
 )
 NONLINEAR = {"simeq": SIMEQ, "exponential": EXPONENTIAL, "poisson": POISSON, "euler": EULER}
+
+
+def draw_instrumental(rng, n, strength=1.0, curvature=0.0, wrong=0.0):
+    """Draw y = 1 + 2 x + curvature x^2 + u, x endogenous; `wrong` lets z^2 into the outcome."""
+    z, u, v = rng.normal(size=(3, n))
+    x = strength * z + 0.8 * u + 0.6 * v
+    y = 1 + 2 * x + curvature * x**2 + (1 + 0.5 * np.abs(z)) * u + wrong * (z**2 - 1)
+    return {"y": y, "x": x, "z": z}
+
+
+def draw_homoskedastic(rng, n):
+    x, e = rng.normal(size=(2, n))
+    return {"y": 1 + x + e, "x": x}
+
+
+def draw_heteroskedastic(rng, n):
+    """Draw errors of sd .1 + x^2, x uniform on (0, 2)."""
+    x = rng.uniform(0, 2, size=n)
+    return {"y": 1 + x + (0.1 + x**2) * rng.normal(size=n), "x": x}

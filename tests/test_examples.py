@@ -1,20 +1,112 @@
-"""Each example runs and says what its docstring claims."""
+"""Each example runs as a script and says what its docstring claims."""
 
 import runpy
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+
+Run = Callable[[str], dict[str, Any]]
 
 
-def test_cps71_rejects_the_quadratic_and_keeps_the_quartic():
-    table = runpy.run_path(str(EXAMPLES / "cps71.py"))["main"]().set_index("degree")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Run an example once, as a script without a screen, and return its names.
+
+    The names have "printed" (characters) and "shown" (pictures) beside them.
+    """
+    pyplot = pytest.importorskip("matplotlib.pyplot", exc_type=ImportError)
+    contents: list[int] = []
+
+    def show() -> None:
+        contents.append(sum(ax.has_data() for ax in pyplot.gcf().axes))
+        pyplot.close("all")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("examples"))
+        patch.setattr(pyplot, "show", show)
+        pyplot.switch_backend("agg")
+        yield cache(lambda name: _run(name, contents))
+
+
+def _run(name: str, contents: list[int]) -> dict[str, Any]:
+    (path,) = (path for path in EXAMPLES if path.stem == name)
+    contents.clear()
+    names = runpy.run_path(str(path), run_name="__main__")
+    return names | {"pictures": tuple(contents)}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES])
+def test_every_example_prints_and_draws(run: Run, name: str, capsys: pytest.CaptureFixture[str]):
+    pictures = run(name)["pictures"]
+    assert pictures
+    assert all(pictures)
+
+
+def test_cps71_rejects_the_line_and_the_quadratic_and_keeps_the_quartic(run: Run):
+    table = run("cps71")["table"].set_index("degree")
     assert (table.loc[[1, 2], ["p asymptotic", "p bootstrap"]] < 0.05).all(axis=None)
     assert (table.loc[[4, 5], ["p asymptotic", "p bootstrap"]] > 0.05).all(axis=None)
+    assert np.allclose(table["p asymptotic"], table["p bootstrap"], atol=0.05)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
-def test_every_example_runs_as_a_script(path, capsys):
-    runpy.run_path(str(path), run_name="__main__")
-    assert capsys.readouterr().out
+def test_own_moment_is_estimated_and_its_wrong_form_rejected(run: Run):
+    names = run("plot_own_moment")
+    results = names["results"]
+    assert (np.abs(results.params - 0.5) < 2 * results.bse).all()
+    assert names["wrong"].pvalue < 0.05 < names["right"].pvalue
+    assert (names["wrong_results"].bse < 0.1).all()
+
+
+def test_iv_formula_is_precise_and_passes(run: Run):
+    names = run("plot_iv_formula")
+    errors = names["errors"]
+    assert (errors[["MMR", "VMM"]].max(axis=1) < errors["2SLS"]).all()
+    assert (np.abs(names["estimates"].loc["x"] + 1) < 2 * errors.loc["x"]).all()
+    assert names["without_w"].pvalue < 0.05 < names["test"].pvalue
+
+
+def test_wage_equations_are_precise_and_pass(run: Run):
+    names = run("plot_wage_equations")
+    errors = names["table"]["standard error"].unstack("estimator")
+    assert (errors["MMR"] < errors["2SLS"]).all()
+    assert all(test.pvalue > 0.05 for test in names["tests"].values())
+    assert (names["women_mmr"].nobs, names["men_mmr"].nobs) == (428, 3010)
+    assert names["no_return"].pvalue < 0.05
+
+
+def test_demand_and_supply_are_found_by_formula_and_by_moment(run: Run):
+    names = run("plot_demand_supply")
+    results = names["results"]
+    truth = np.array([10, -1, 2, 1, 1, -2])
+    assert (np.abs(results.params - truth) < 3 * results.bse).all()
+    assert np.allclose(names["own"].params, results.params)
+    assert names["joint"].pvalue > 0.05
+    assert names["restricted"].bse["b"] < results.bse[["demand.p", "supply.p"]].min()
+    pvalues = {name: test.pvalue for name, test in names["tests"].items()}
+    assert max(pvalues["both"], pvalues["supply"]) < 0.05 < pvalues["demand"]
+
+
+def test_confidence_sets_have_the_shapes_that_identification_gives_them(run: Run):
+    names = run("plot_confidence_sets")
+    sets, wald = names["sets"], names["wald"]
+    assert sets["strong"].is_bounded
+    assert [np.isfinite(ends).tolist() for ends in sets["weak"].intervals] == [
+        [False, True],
+        [True, False],
+    ]
+    assert sets["irrelevant"].intervals == ((-np.inf, np.inf),)
+    assert sets["misspecified"].is_empty
+    assert all(sets[name].contains(-1.0) for name in ("strong", "weak", "irrelevant"))
+    assert not wald["irrelevant"]["lower"] <= -1 <= wald["irrelevant"]["upper"]
+    assert names["region"].is_bounded
+
+
+def test_rkhs_iv_is_closer_to_the_truth_than_ridge_regression(run: Run):
+    errors = run("plot_rkhs_iv")["errors"]
+    assert errors["RKHSIV"] < errors["kernel ridge"] / 2

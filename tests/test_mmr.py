@@ -369,6 +369,7 @@ class TestBadInput:
         ("options", "message"),
         [
             ({"method": "closed-form"}, "for residuals that are linear in the parameters"),
+            ({"method": "lm", "bounds": {"b": (0, 1)}}, '`method="lm"` knows no `bounds`'),
             ({"n_starts": 0}, "`n_starts` must be an int of at least 1"),
             ({"maxiter": 0}, "`maxiter` must be an int of at least 1"),
             ({"cov_type": "HC3"}, "`cov_type` must be one of 'robust', 'cluster'"),

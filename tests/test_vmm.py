@@ -35,7 +35,7 @@ def test_the_weight_is_the_regularised_inverse_written_out():
     dense = k @ np.linalg.inv(operator + a * k) @ k
     v = rng.normal(size=(60, 1, 3))
     np.testing.assert_allclose(weight.apply(v)[:, 0], dense @ v[:, 0], rtol=1e-8)
-    features = weight.features(v)
+    features = weight.features()(v)
     np.testing.assert_allclose(features.T @ features, v[:, 0].T @ weight.apply(v)[:, 0], rtol=1e-9)
 
 

@@ -2,6 +2,8 @@
 
 import abc
 import pickle
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -13,13 +15,15 @@ from kcm.estimators.fixed import FixedParameters, fix_parameters
 from kcm.estimators.inference import estimation_results
 from kcm.estimators.options import check_start, read_bounds, read_groups, read_starts, several
 from kcm.estimators.results import EstimationResults
-from kcm.estimators.search import METHODS, Minimum, Problem, SearchMethod
+from kcm.estimators.search import METHODS, Minimum, Problem, SearchMethod, minimise
 from kcm.exceptions import OptionError
 from kcm.kernels import Gaussian, Kernel
 from kcm.moments import BoundMoment, LinearMoment, Moment
 
-__all__ = ["Estimator", "check_estimator"]
+__all__ = ["Estimator", "Search", "check_estimator"]
 
+# From a weight and starts to the minimum of the estimator's objective.
+Search = Callable[..., Minimum]
 Own = TypeVar("Own", bound="Estimator")
 
 
@@ -133,6 +137,8 @@ class Estimator(abc.ABC):
         """
         cov_type = self._cov_type(cov_type, groups)
         check_option(method, METHODS, "method")
+        if method == "lm" and bounds:
+            raise OptionError('`method="lm"` knows no `bounds`; use "trf" or "dogbox".')
         _check_maxiter(maxiter)
         first = next(iter(several(start)), None)
         bound, kernel = self._bind(first, "start")
@@ -141,7 +147,8 @@ class Estimator(abc.ABC):
         check_start(bound, starts[0])
         codes = read_groups(cov_type, groups, self.data, bound)
         problem = Problem(bound.evaluate, bound.tree.labels, *box)
-        minimum, notes = self._minimise(bound, kernel, problem, starts, method, maxiter)
+        search = partial(minimise, problem, method=method, maxiter=maxiter)
+        minimum, notes = self._minimise(bound, kernel, starts, search)
         return estimation_results(self, bound, kernel, minimum, cov_type, codes, box, notes)
 
     def at(self, params: Any) -> FixedParameters:
@@ -182,10 +189,8 @@ class Estimator(abc.ABC):
         self,
         bound: BoundMoment,
         kernel: Kernel,
-        problem: Problem,
         starts: list[Float[np.ndarray, " p"]],
-        method: SearchMethod,
-        maxiter: int,
+        search: Search,
     ) -> tuple[Minimum, tuple[str, ...]]:
         """Return the minimum, and notes for the summary."""
 

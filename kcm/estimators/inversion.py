@@ -52,16 +52,16 @@ def invert_on_curve(
     """
     own = int(profile.fixed[0])
     low, high = float(profile.lower[own]), float(profile.upper[own])
-    values = _curve_values(theta[own], error, grid, low, high)
-    pvalues, thetas = _along(profile, theta, values)
+    tried = _curve_values(theta[own], error, grid, low, high)
+    found, thetas = _along(profile, theta, tried)
 
     def curve(value: float) -> float:
-        nearest = thetas[int(np.argmin(np.abs(values - value)))]
+        nearest = thetas[int(np.argmin(np.abs(tried - value)))]
         pvalue = _pvalue(profile, np.array([value]), nearest)[0]
         # what cannot be computed is not kept
         return (0.0 if np.isnan(pvalue) else pvalue) - (1 - level)
 
-    values, pvalues = _with_peak(curve, values, pvalues, 1 - level)
+    values, pvalues = _with_peak(curve, tried, found, 1 - level)
     ends = (low, high) if grid is None else (float(values[0]), float(values[-1]))
     runs = _runs(pvalues > 1 - level)
     return ConfidenceSet(
@@ -107,7 +107,7 @@ def invert_on_grid(
         names=profile.names,
         level=level,
         intervals=intervals,
-        truncated=tuple((low <= axis[0], high >= axis[-1]) for (low, high), axis in pairs),
+        truncated=tuple((bool(low <= a[0]), bool(high >= a[-1])) for (low, high), a in pairs),
         values=values,
         pvalues=pvalues,
         estimate=tuple(float(value) for value in theta[profile.fixed]),

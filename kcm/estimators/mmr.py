@@ -6,8 +6,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from jaxtyping import Float
 
-from kcm.estimators.base import Estimator, check_estimator
-from kcm.estimators.search import Minimum, Problem, SearchMethod, minimise
+from kcm.estimators.base import Estimator, Search, check_estimator
+from kcm.estimators.search import Minimum
 from kcm.estimators.weighting import KernelWeight
 from kcm.kernels import Kernel
 from kcm.moments import BoundMoment, Moment
@@ -78,10 +78,7 @@ class MMR(Estimator):
         self,
         bound: BoundMoment,
         kernel: Kernel,
-        problem: Problem,
         starts: list[Float[np.ndarray, " p"]],
-        method: SearchMethod,
-        maxiter: int,
+        search: Search,
     ) -> tuple[Minimum, tuple[str, ...]]:
-        weight = KernelWeight.of(kernel, bound.conditioning)
-        return minimise(problem, weight, starts, method, maxiter), ()
+        return search(KernelWeight(kernel, bound.conditioning), starts), ()

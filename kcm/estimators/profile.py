@@ -15,6 +15,7 @@ from kcm.estimators.search import Minimum, Problem, minimise
 from kcm.estimators.weighting import KernelWeight, Weight
 from kcm.exceptions import OptionError
 from kcm.kernels import Kernel
+from kcm.low_rank import low_rank_factor
 from kcm.moments import BoundMoment, FittedMoment, MomentLabels, MomentValues
 from kcm.null import Asymptotic, Null
 from kcm.omnibus import KCMTest
@@ -136,7 +137,9 @@ def build_profile(
         null = Asymptotic(method="cumulants", groups=data.groups)
     return Profile(
         bound=bound,
-        weight=KernelWeight.of(kernel, bound.conditioning),
+        weight=KernelWeight(
+            kernel, bound.conditioning, low_rank_factor(kernel, bound.conditioning)
+        ),
         fixed=np.array([labels.index(name) for name in names]),
         lower=data.box[0],
         upper=data.box[1],

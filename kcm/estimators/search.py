@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from kcm.estimators.convergence import Convergence
 from kcm.estimators.expansion import Expansion, expand
-from kcm.estimators.weighting import Weight
+from kcm.estimators.weighting import Features, Weight
 from kcm.exceptions import DataError, IdentificationError, MomentError, OptionError
 from kcm.moments import MomentValues
 
@@ -165,7 +165,8 @@ def _iterate(
     method: str,
     maxiter: int,
 ) -> Minimum:
-    found = [_search(problem, weight, start, method, maxiter) for start in starts]
+    features = weight.features()
+    found = [_search(problem, features, start, method, maxiter) for start in starts]
     ended = [each for each in found if each is not None]
     if not ended:
         raise DataError(
@@ -176,7 +177,11 @@ def _iterate(
 
 
 def _search(
-    problem: Problem, weight: Weight, start: Float[np.ndarray, " p"], method: str, maxiter: int
+    problem: Problem,
+    features: Features,
+    start: Float[np.ndarray, " p"],
+    method: str,
+    maxiter: int,
 ) -> Any:
     """Least squares on the features; None from a start where psi is not finite."""
     from scipy.optimize import least_squares
@@ -185,8 +190,8 @@ def _search(
     def at(key: bytes) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "r p"]]:
         values = problem.evaluate(np.frombuffer(key))
         stacked = np.concatenate([values.residuals[:, :, None], values.jacobian], axis=2)
-        features = weight.features(stacked) / len(stacked)
-        return features[:, 0], features[:, 1:]
+        seen = features(stacked) / len(stacked)
+        return seen[:, 0], seen[:, 1:]
 
     if not problem.evaluate(start).finite:
         return None

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 from jaxtyping import Float
 
-from kcm.estimators.base import Estimator, check_estimator
+from kcm.estimators.base import Estimator, Search, check_estimator
 from kcm.estimators.regularization import (
     choose_regularization,
     moment_covariance,
     moment_rows,
 )
-from kcm.estimators.search import Minimum, Problem, SearchMethod, minimise
+from kcm.estimators.search import Minimum
 from kcm.estimators.weighting import KernelWeight, OptimalWeight
 from kcm.exceptions import OptionError
 from kcm.kernels import Kernel
@@ -109,24 +109,15 @@ class VMM(Estimator):
         self,
         bound: BoundMoment,
         kernel: Kernel,
-        problem: Problem,
         starts: list[Float[np.ndarray, " p"]],
-        method: SearchMethod,
-        maxiter: int,
+        search: Search,
     ) -> tuple[Minimum, tuple[str, ...]]:
-        weight = KernelWeight.of(kernel, bound.conditioning)
-        first = minimise(problem, weight, starts, method, maxiter)
+        first = search(KernelWeight(kernel, bound.conditioning), starts)
         features = low_rank_factor(kernel, bound.conditioning, TOLERANCE, MOST_FEATURES)
         share = self.regularization
         if share is None:
             share = choose_regularization(first.values, features.factor, bound.conditioning)
-        second = minimise(
-            problem,
-            optimal_weight(first.values, features.factor, share),
-            [first.theta],
-            method,
-            maxiter,
-        )
+        second = search(optimal_weight(first.values, features.factor, share), [first.theta])
         told = (
             f"Regularization {share:.3g} of the largest eigenvalue; {features.rank} features, "
             f"residual trace {features.residual_share:.2g} of the kernel's."

@@ -1,7 +1,9 @@
 """The positive semi-definite weight W of the objective psi'W psi / n^2."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -12,7 +14,11 @@ from kcm import gram
 from kcm.kernels import Kernel
 from kcm.low_rank import LowRankFactor, low_rank_factor
 
-__all__ = ["KernelWeight", "OptimalWeight", "Weight", "inner_products"]
+__all__ = ["Features", "KernelWeight", "OptimalWeight", "Weight", "inner_products"]
+
+
+# From residuals of shape (n, q, m) to features of shape (r, m).
+Features = Callable[[np.ndarray], np.ndarray]
 
 
 class Weight(abc.ABC):
@@ -25,8 +31,8 @@ class Weight(abc.ABC):
         """Return W v for each of the m vectors."""
 
     @abc.abstractmethod
-    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
-        """Return F'v with F F' = W, or close to it."""
+    def features(self) -> Features:
+        """Return the map v -> F'v with F F' = W, or close to it."""
 
 
 @final
@@ -41,25 +47,21 @@ class KernelWeight(Weight):
     kernel : Kernel
         Resolved.
     conditioning : ndarray of shape (n, d)
-    factor : LowRankFactor
-        Of K.
+    factor : LowRankFactor, optional
+        Of K; found when features are asked for, unless it is given.
     """
 
     kernel: Kernel
     conditioning: Float[np.ndarray, "n d"]
-    factor: LowRankFactor
-
-    @classmethod
-    def of(cls, kernel: Kernel, conditioning: Float[np.ndarray, "n d"]) -> "KernelWeight":
-        """Factor the Gram matrix of a resolved kernel."""
-        return cls(kernel, conditioning, low_rank_factor(kernel, conditioning))
+    factor: LowRankFactor | None = None
 
     def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
         columns = v.reshape(len(v), -1)
         return gram.matvec(self.kernel, self.conditioning, columns).reshape(v.shape)
 
-    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
-        return _factor_products(self.factor.factor, v)
+    def features(self) -> Features:
+        low_rank = self.factor or low_rank_factor(self.kernel, self.conditioning)
+        return partial(_factor_products, low_rank.factor)
 
 
 @final
@@ -87,12 +89,14 @@ class OptimalWeight(Weight):
 
     def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
         n, q, m = v.shape
-        weighted = solve_triangular(self.triangle, self.features(v), lower=True, trans="T")
+        weighted = solve_triangular(self.triangle, self.features()(v), lower=True, trans="T")
         by_component = weighted.reshape(q, -1, m).transpose(1, 0, 2).reshape(-1, q * m)
         return (self.factor @ by_component).reshape(n, q, m)
 
-    def features(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "r m"]:
-        return solve_triangular(self.triangle, _factor_products(self.factor, v), lower=True)
+    def features(self) -> Features:
+        return lambda v: solve_triangular(
+            self.triangle, _factor_products(self.factor, v), lower=True
+        )
 
 
 def inner_products(
