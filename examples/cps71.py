@@ -1,4 +1,3 @@
-# ruff: noqa: D205, D400
 """
 Which polynomial in age describes log wages?
 ============================================

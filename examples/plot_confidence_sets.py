@@ -1,4 +1,3 @@
-# ruff: noqa: D205, D400
 """
 Confidence sets: strong, weak and misspecified
 ==============================================
@@ -70,10 +69,10 @@ plt.show()
 # Two parameters
 # --------------
 # A region of the constant and the slope under the strong instrument, on a grid. The default grid
-# of 21 by 21 values within five standard errors ends before the region does, and the summary says
-# so; this one is wider.
+# of 21 by 21 values within five standard errors ends before the region does, and its summary says
+# so; this one is wider and coarser.
 
-grid = {"Intercept": np.linspace(0.9, 1.7, 21), "x": np.linspace(-2.5, -0.7, 21)}
+grid = {"Intercept": np.linspace(0.9, 1.7, 15), "x": np.linspace(-2.5, -0.7, 15)}
 region = fits["strong"].confidence_set(["Intercept", "x"], grid=grid, null=fast)
 print(region.summary())
 fig, ax = plt.subplots(figsize=(5, 4), layout="constrained")

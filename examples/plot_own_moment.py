@@ -1,4 +1,3 @@
-# ruff: noqa: D205, D400
 """
 A moment of your own
 ====================
@@ -74,7 +73,7 @@ print(f"p-value of the linear form: {wrong.pvalue:.2g}")
 # Where it fails
 # --------------
 # Means of the residual in ten groups of z with two standard errors. Under the right form they lie
-# around zero; the linear residual is too high at both ends and too low in the middle.
+# around zero; the linear residual is too high at both ends and a little too low between.
 
 groups = pd.qcut(data["z"], 10)
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.5), sharey=True, layout="constrained")

@@ -23,6 +23,7 @@ from kcm.exceptions import (
     MomentError,
     OptionError,
     RegularizationBiasWarning,
+    SaturatedModelError,
     TiedDistancesWarning,
     UnsupportedModelError,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "MultiplierBootstrap",
     "OptionError",
     "RegularizationBiasWarning",
+    "SaturatedModelError",
     "TiedDistancesWarning",
     "UnsupportedModelError",
     "datasets",

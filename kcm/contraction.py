@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm import gram
-from kcm.exceptions import DataError
+from kcm.exceptions import SaturatedModelError
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 
@@ -86,7 +86,7 @@ def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> 
 
     Raises
     ------
-    DataError
+    SaturatedModelError
         When the kernel maps the residuals to zero up to rounding.
 
     Examples
@@ -128,7 +128,7 @@ def _check_seen(
     """Refuse residuals that the kernel maps to zero up to rounding."""
     seen = np.sum(residuals * smoothed)
     if np.isfinite(seen) and seen <= ROUNDING * np.sum(diagonal[:, None] * residuals**2):
-        raise DataError(
+        raise SaturatedModelError(
             "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding. Either "
             "the model is saturated in the conditioning variables (it fits the mean at each of "
             "their values, so there is nothing to test), or the bandwidth is far too wide."

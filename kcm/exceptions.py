@@ -16,6 +16,7 @@ __all__ = [
     "MomentError",
     "OptionError",
     "RegularizationBiasWarning",
+    "SaturatedModelError",
     "TiedDistancesWarning",
     "UnsupportedModelError",
 ]
@@ -27,6 +28,10 @@ class KCMError(Exception):
 
 class DataError(KCMError, ValueError):
     """Data that cannot be used: wrong shape, missing, infinite, not numbers, misaligned."""
+
+
+class SaturatedModelError(DataError):
+    """A model that fits exactly, or all that the kernel sees: there is nothing to test."""
 
 
 class OptionError(KCMError, ValueError):

@@ -8,7 +8,7 @@ import numpy as np
 
 from kcm._validation import as_generator, check_option
 from kcm.contraction import Contraction, StatisticName, contract
-from kcm.exceptions import DataError, OptionError
+from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.kernels import Gaussian, Kernel
 from kcm.moments import FittedMoment, MomentLabels
 from kcm.null import Asymptotic, Null
@@ -92,8 +92,10 @@ class KCMTest:
 
         Raises
         ------
+        SaturatedModelError
+            When all residuals are zero, or the kernel sees nothing of them.
         DataError
-            When all residuals are zero, or the kernel is not finite on the data.
+            When the kernel is not finite on the data.
         OptionError
             When the null law is not valid for this moment.
         """
@@ -132,7 +134,7 @@ def _check_moment(moment: Any) -> None:
             "For a fitted model call kcm.specification_test(fit)."
         )
     if not np.any(moment.residuals):
-        raise DataError("all `residuals` are zero, so there is nothing to test.")
+        raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
 
 
 def _check_finite(contraction: Contraction) -> None:

@@ -4,7 +4,7 @@ import html
 from dataclasses import dataclass
 from typing import final
 
-__all__ = ["Summary"]
+__all__ = ["Summary", "escape_latex"]
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -82,12 +82,13 @@ class Summary:
 
     def as_latex(self) -> str:
         """Return the table as a LaTeX tabular."""
-        rows = "\n".join(f"{_escape(a)} & {_escape(b)} \\\\" for a, b in self.rows)
-        notes = "".join(f"\n\n{_escape(note)}" for note in self.notes)
-        heading = f"\\multicolumn{{2}}{{c}}{{{_escape(self.title)}}} \\\\"
+        rows = "\n".join(f"{escape_latex(a)} & {escape_latex(b)} \\\\" for a, b in self.rows)
+        notes = "".join(f"\n\n{escape_latex(note)}" for note in self.notes)
+        heading = f"\\multicolumn{{2}}{{c}}{{{escape_latex(self.title)}}} \\\\"
         body = f"\\hline\n{heading}\n\\hline\n{rows}\n\\hline"
         return f"\\begin{{tabular}}{{ll}}\n{body}\n\\end{{tabular}}{notes}"
 
 
-def _escape(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Write a text so that LaTeX prints it as it is."""
     return "".join(_LATEX.get(character, character) for character in text)

@@ -1,15 +1,15 @@
 """The front door: test a fitted model."""
 
-import dataclasses
 import warnings
 from typing import Any
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups
 from kcm.contraction import StatisticName
-from kcm.exceptions import DependenceWarning, OptionError
+from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
+from kcm.null.base import with_groups
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 
@@ -98,21 +98,8 @@ def _with_aligned_groups(null: Null, fit: Any) -> Null:
     groups = getattr(null, "groups", None) if isinstance(null, Null) else None
     if groups is None or isinstance(fit, FittedMoment):
         return null
-    if not _can_replace_groups(null):
-        raise OptionError(
-            f"`null` ({type(null).__name__}) has groups, which must be brought to the rows that "
-            "the fit used, and it is not a dataclass with a field `groups`. Make it one, or pass "
-            "a kcm.FittedMoment with groups in the order of its rows."
-        )
     values = fit_column(fit, groups) if isinstance(groups, str) else groups
-    # a dataclass, as checked
-    changed: Any = null
-    return dataclasses.replace(changed, groups=align_to_fit(fit, values, "groups"))
-
-
-def _can_replace_groups(null: Any) -> bool:
-    fields = dataclasses.fields(null) if dataclasses.is_dataclass(null) else ()
-    return any(field.name == "groups" and field.init for field in fields)
+    return with_groups(null, align_to_fit(fit, values, "groups"))
 
 
 def _warn_of_dependence(fit: Any) -> None:

@@ -276,7 +276,7 @@ class TestRefusals:
 
     def test_names_of_components_must_match(self):
         moment = ConditionalMoment(decay, "z", components=("one", "two"))
-        with pytest.raises(MomentError, match="2 names and `residual` returns 1"):
+        with pytest.raises(MomentError, match="must name each of the 1 numbers"):
             moment.bind(frame(), START, "start")
 
     def test_too_few_rows(self):

@@ -99,7 +99,7 @@ class TestOneParameter:
         frame = region.to_frame()
         assert list(frame) == ["x", "pvalue", "inside"]
         assert frame["x"].is_monotonic_increasing
-        for row in frame.iloc[[5, 30, 50]].itertuples():
+        for row in frame.iloc[[5, 22, 40]].itertuples():
             assert row.pvalue == pytest.approx(pvalue_by_hand(linear(), row.x), rel=1e-5, abs=1e-12)
             assert row.inside == (row.pvalue > 0.05)
 
@@ -208,7 +208,7 @@ class TestTwoParameters:
     def test_the_surface_is_the_test_of_known_theta(self, results, plane):
         assert plane.values.shape == (49, 2)
         errors = results.bse[["x", "Intercept"]]
-        np.testing.assert_allclose(np.ptp(plane.values, axis=0), 10 * errors)
+        np.testing.assert_allclose(np.ptp(plane.values, axis=0), 16 * errors)
         for k in (0, 17, 24, 40):
             value = dict(zip(("x", "Intercept"), plane.values[k], strict=True))
             known = results.model.at(value).test().pvalue
@@ -238,7 +238,7 @@ class TestOptions:
             ("xx", {}, "there is no parameter 'xx'; did you mean 'x'"),
             (["x", "x"], {}, "must name different parameters"),
             ([], {}, "must name different parameters"),
-            (["x", "Intercept", "x"], {}, "one or two parameters; got 3"),
+            (["x", "Intercept", "x"], {}, "must name different parameters"),
             ("x", {"level": 1.0}, "`level` must lie strictly between 0 and 1"),
             ("x", {"grid": [1.0]}, "at least two different values"),
             (["x", "Intercept"], {"grid": [1.0, 2.0]}, "`grid` must be a mapping"),
@@ -255,8 +255,8 @@ class TestPicture:
         line, *_ = ax.get_lines()
         frame = region.to_frame().set_index("x")["pvalue"]
         drawn = pd.Series(line.get_ydata(), index=line.get_xdata())
-        np.testing.assert_allclose(drawn, frame[drawn.index])
-        assert len(drawn) > 5
+        np.testing.assert_allclose(drawn[frame.index], frame)
+        np.testing.assert_allclose(drawn[list(region.intervals[0])], 0.05)
         low, high = ax.get_xlim()
         assert low < region.intervals[0][0] < region.intervals[0][1] < high
         assert ax.get_xlabel() == "x"

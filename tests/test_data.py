@@ -543,6 +543,12 @@ class TestFormula:
         assert sample.kept.tolist() == [2, 3, 4, 5]
         assert sample.index.to_list() == ["r", "s", "t", "u"]
 
+    def test_transforms_do_not_see_rows_that_the_formula_makes_missing(self):
+        with pytest.warns(MissingRowsWarning, match=r"missing values in: np\.log\(age - 32\)$"):
+            sample = Sample.from_formula("np.log(age - 32) ~ center(wage)", FRAME)
+        wage = FRAME["wage"].iloc[2:]
+        np.testing.assert_allclose(sample.matrix("center(wage)")[:, 0], wage - wage.mean())
+
     def test_lag_of_complete_data(self):
         with pytest.warns(MissingRowsWarning, match=r"1 of 6 rows .* in: lag\(age\)"):
             sample = Sample.from_formula("wage ~ lag(age)", FRAME)

@@ -160,7 +160,7 @@ class TestWald:
         ("restriction", "message"),
         [
             ("xx = 1", "cannot be read"),
-            ("x = = 1", "cannot be read"),
+            ("x = = 1", "more than one equal sign"),
             ({"xx": 1.0}, "there is no parameter 'xx'; did you mean 'x'"),
             (np.eye(2), "one column for each of the 3 parameters"),
             ("x = 1, 2 * x = 2", "repeat each other"),

@@ -117,8 +117,8 @@ def test_efficient_estimates_with_unequal_variances():
 
 def test_efficient_estimates_with_equal_variances():
     estimates, hits = [], []
-    for rng in generators(400):
-        data = draw_homoskedastic(rng, 400)
+    for rng in generators(1_000):
+        data = draw_homoskedastic(rng, 1_000)
         efficient = kcm.VMM.from_formula("y ~ x", data).fit()
         squares = sm.OLS(data["y"], sm.add_constant(data["x"])).fit()
         estimates.append([efficient.params["x"], squares.params[1]])
@@ -152,9 +152,7 @@ def test_confidence_sets_with_weak_instruments():
 
 def test_confidence_sets_of_a_wrong_model_are_empty():
     """z^2 enters the outcome; the kernel sees it. 100 replications, n = 150."""
-    regions = [
-        fit_linear(rng, 150, wrong=1.5).confidence_set("x") for rng in generators(150, 100)
-    ]
+    regions = [fit_linear(rng, 150, wrong=1.5).confidence_set("x") for rng in generators(150, 100)]
     share = np.mean([region.is_empty for region in regions])
     print(f"empty in {share:.2f} of the replications")
     assert share > 0.5

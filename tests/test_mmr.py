@@ -269,7 +269,7 @@ class TestBounds:
     @pytest.mark.parametrize(
         ("bounds", "message"),
         [
-            ({"c": (0, 1)}, "names 'c', no parameter"),
+            ({"c": (0, 1)}, "there is no parameter 'c'"),
             ({"b": 1.0}, "must be a pair"),
             ({"b": (1.0, 1.0)}, "must have lower < upper"),
             ({"b": (1.0, 2.0)}, r"`start` has b = 0 outside its bounds \(1, 2\)"),

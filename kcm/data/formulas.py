@@ -1,6 +1,7 @@
 """Formulas: which variables each side mentions, and the design matrices they describe."""
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,10 +178,14 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
        Intercept  center(a)
     0        1.0        5.0
     """
+    from formulaic.errors import DataMismatchWarning
+
     _, (regressors, *_) = _parse(formula)
     spec = _evaluate(regressors, table, formula).model_spec
-    with _explained(formula):
-        return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}))
+    with _explained(formula), warnings.catch_warnings():
+        # a category that the fit has not seen would pass for the first one
+        warnings.simplefilter("error", DataMismatchWarning)
+        return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}, na_action="ignore"))
 
 
 def uses_neighbouring_rows(formula: str) -> bool:

@@ -109,7 +109,7 @@ def read_formula(formula: str, data: object, missing: str) -> Parts:
     -------
     Parts
         The parts of a sample; rows with a missing variable are left out before the formula is
-        evaluated, rows that the formula itself makes missing afterwards.
+        evaluated, and it is evaluated again without the rows that it makes missing itself.
     """
     check_option(missing, _MISSING, "missing")
     table, index = as_table(data, "data")
@@ -117,12 +117,20 @@ def read_formula(formula: str, data: object, missing: str) -> Parts:
     absent = [(name, column.isna().to_numpy()) for name, column in raw.items()]
     complete = _complete_rows(absent, missing, "data")
     _check_neighbours(formula, complete)
-    rows = pd.DataFrame({name: column[complete].array for name, column in raw.items()})
-    evaluated, roles = _evaluate(formula, rows)
+    evaluated, roles = _evaluate(formula, _rows_of(raw, complete))
     read = {name: _spread(column, complete) for name, column in evaluated.items()}
     made_absent = [(name, mask & complete) for name, mask in _absent(read)]
     kept = _kept_rows([*absent, *made_absent], missing, "data")
+    if len(kept) < complete.sum() and not uses_neighbouring_rows(formula):
+        # again, because transforms such as `center` have looked at rows that are left out
+        left = np.isin(np.arange(len(complete)), kept)
+        again, roles = _evaluate(formula, _rows_of(raw, left))
+        read = {name: _spread(column, left) for name, column in again.items()}
     return _parts(read, index, kept, roles, "data")
+
+
+def _rows_of(columns: Mapping[str, pd.Series], rows: Bool[np.ndarray, " n"]) -> pd.DataFrame:
+    return pd.DataFrame({name: column[rows].array for name, column in columns.items()})
 
 
 def _evaluate(

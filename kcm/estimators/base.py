@@ -137,12 +137,12 @@ class Estimator(abc.ABC):
         """
         cov_type = self._cov_type(cov_type, groups)
         check_option(method, METHODS, "method")
-        if method == "lm" and bounds:
-            raise OptionError('`method="lm"` knows no `bounds`; use "trf" or "dogbox".')
         _check_maxiter(maxiter)
         first = next(iter(several(start)), None)
         bound, kernel = self._bind(first, "start")
         box = read_bounds(bounds, bound.tree.labels)
+        if method == "lm" and np.isfinite(box).any():
+            raise OptionError('`method="lm"` knows no `bounds`; use "trf" or "dogbox".')
         starts = read_starts(start, bound, box, n_starts, rng)
         check_start(bound, starts[0])
         codes = read_groups(cov_type, groups, self.data, bound)

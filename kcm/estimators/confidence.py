@@ -101,7 +101,7 @@ class ConfidenceSet:
         if len(self.names) == 1:
             return " and ".join(map(_interval, self.intervals))
         pairs = zip(self.names, self.intervals, strict=True)
-        return "within " + " x ".join(f"{name} {_interval(ends)}" for name, ends in pairs)
+        return "within " + " and ".join(f"{name} {_interval(ends)}" for name, ends in pairs)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per value tried: the parameters, the p-value, and whether it is kept."""
@@ -156,10 +156,14 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _plot_curve(region: ConfidenceSet, ax: Any) -> Any:
-    """P-value curve over the part of the grid where something happens."""
-    x, (low, high) = region.values[:, 0], _window(region)
-    shown = (x >= low) & (x <= high)
-    ax.plot(x[shown], region.pvalues[shown], color="black", linewidth=1.2)
+    """P-value curve, with the ends of the region, over the part where something happens."""
+    ends = [end for end in np.ravel(region.intervals) if np.isfinite(end)]
+    ends = [end for end in ends if end not in region.values]
+    x = np.append(region.values[:, 0], ends)
+    p = np.append(region.pvalues, np.full(len(ends), 1 - region.level))
+    order = np.argsort(x)
+    low, high = _window(region)
+    ax.plot(x[order], p[order], color="black", linewidth=1.2)
     ax.axhline(1 - region.level, color="black", linestyle="--", linewidth=0.8)
     for left, right in region.intervals:
         ax.axvspan(max(left, low), min(right, high), color="0.85", zorder=0)
@@ -190,7 +194,7 @@ def _window(region: ConfidenceSet) -> tuple[float, float]:
 def _plot_region(region: ConfidenceSet, ax: Any) -> Any:
     first, second = (np.unique(region.values[:, k]) for k in range(2))
     surface = region.pvalues.reshape(len(first), len(second)).T
-    mesh = ax.contourf(first, second, surface, levels=10, cmap="Greys_r", vmin=0, vmax=1)
+    mesh = ax.contourf(first, second, surface, levels=10, cmap="Greys", vmin=0, vmax=1)
     ax.figure.colorbar(mesh, ax=ax, label="p-value")
     if not region.is_empty and np.nanmin(surface) < 1 - region.level:
         ax.contour(first, second, surface, levels=[1 - region.level], colors="black")

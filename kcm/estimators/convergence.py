@@ -14,8 +14,8 @@ class Convergence:
     Parameters
     ----------
     converged : bool
-        Whether the last Gauss-Newton step, on the exact objective, is below one millionth of a
-        standard error in every parameter that is not at a bound.
+        Whether the last Gauss-Newton step, on the exact objective, is below a ten-thousandth of
+        a standard error in every parameter that is not at a bound.
     message : str
         What the algorithm says.
     n_iterations : int

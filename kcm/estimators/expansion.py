@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from kcm._validation import listed
 from kcm.estimators.weighting import Weight, inner_products
-from kcm.exceptions import IdentificationError
+from kcm.exceptions import DataError, IdentificationError
 from kcm.moments import MomentValues
 
 __all__ = ["Expansion", "expand"]
@@ -74,7 +74,11 @@ def expand(values: MomentValues, weight: Weight, labels: Sequence[str]) -> Expan
     """
     psi, n = values.residuals[:, :, None], len(values.residuals)
     basis, back = _basis(values.jacobian, labels)
-    weighted = weight.apply(np.concatenate([basis, psi], axis=2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        weighted = weight.apply(np.concatenate([basis, psi], axis=2))
+        objective = float(np.sum(psi * weighted[:, :, -1:]) / n**2)
+    if not np.isfinite(objective):
+        raise DataError("the residuals are too large to be squared; divide them by a constant.")
     seen = inner_products(basis, weighted[:, :, :-1])
     slope = inner_products(basis, weighted[:, :, -1:])[:, 0]
     inverse = _inverse((seen + seen.T) / 2, back, labels)
@@ -83,7 +87,7 @@ def expand(values: MomentValues, weight: Weight, labels: Sequence[str]) -> Expan
         gradient=2 * np.linalg.solve(back.T, slope) / n**2,
         inverse=n**2 * back @ inverse @ back.T,
         gain=-n * weighted[:, :, :-1] @ (inverse @ back.T),
-        objective=float(np.sum(psi * weighted[:, :, -1:]) / n**2),
+        objective=objective,
     )
 
 
@@ -92,6 +96,8 @@ def _basis(
 ) -> tuple[Float[np.ndarray, "n q p"], Float[np.ndarray, "p p"]]:
     """Return U and T with U = S T orthonormal."""
     n, q, p = jacobian.shape
+    if not p:
+        return jacobian, np.zeros((0, 0))
     flat = jacobian.reshape(n * q, p)
     size = np.linalg.norm(flat, axis=0)
     if not size.all():
@@ -107,6 +113,8 @@ def _basis(
 def _inverse(
     seen: Float[np.ndarray, "p p"], back: Float[np.ndarray, "p p"], labels: Sequence[str]
 ) -> Float[np.ndarray, "p p"]:
+    if not len(seen):
+        return seen
     values, vectors = np.linalg.eigh(seen)
     if not values[0] > UNSEEN * max(values[-1], 0.0):
         direction = back @ vectors[:, 0]

@@ -1,4 +1,4 @@
-"""The observation-level part of an estimation, and its test."""
+"""The observation-level part of an estimation."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from kcm.contraction import StatisticName
+from kcm.estimators.options import read_labels
 from kcm.exceptions import DependenceWarning
-from kcm.kernels import Kernel
-from kcm.moments import FittedMoment
+from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Asymptotic, Null
-from kcm.omnibus import KCMTest
-from kcm.results import KCMTestResult
+from kcm.null.base import with_groups
 
-__all__ = ["FitData", "null_with_groups"]
+__all__ = ["FitData", "aligned_null", "null_with_groups"]
 
 
 @final
@@ -47,12 +45,34 @@ class FitData:
     params: Any
     box: tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
 
-    def test(
-        self, kernel: Kernel, statistic: StatisticName, null: Null | None, rng: Any
-    ) -> KCMTestResult:
-        """Test the fitted moment."""
-        null = null_with_groups(null, self.groups)
-        return KCMTest(kernel, statistic, null).run(self.fitted_moment, rng)
+    def same_as(self, bound: BoundMoment) -> bool:
+        """Tell whether a moment that was read again is the one of the estimate."""
+        residuals = bound.labelled(bound.evaluate(bound.start).residuals)
+        return bool(
+            np.array_equal(bound.kept, self.kept)
+            and np.array_equal(bound.conditioning, self.fitted_moment.conditioning)
+            and np.array_equal(residuals, self.resid)
+        )
+
+
+def aligned_null(null: Null | None, model: Any, data: FitData) -> Null:
+    """Return a null with its cluster labels brought to the observations.
+
+    Parameters
+    ----------
+    null : Null or None
+    model : Estimator or None
+        Without it labels are taken by position.
+    data : FitData
+
+    Returns
+    -------
+    Null
+        As `null_with_groups`.
+    """
+    if null is not None and null.groups is not None and model is not None:
+        null = with_groups(null, read_labels(null.groups, model.data, data.kept))
+    return null_with_groups(null, data.groups)
 
 
 def null_with_groups(null: Null | None, groups: Int[np.ndarray, " n"] | None) -> Null:

@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm.estimators.search import Minimum
+from kcm.estimators.search import Minimum, fits_exactly
 from kcm.leverage import leverage_scale
 from kcm.moments import BoundMoment, FittedMoment, MomentLabels
 
-__all__ = ["covariance", "moment_at"]
+__all__ = ["covariance", "known_moment", "moment_at"]
 
 
 def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
@@ -25,6 +25,11 @@ def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
     FittedMoment
     """
     residuals, gain = minimum.values.residuals, minimum.expansion.gain
+    if fits_exactly(minimum.values, minimum.theta):
+        # rounding errors, not data: a test must see that there is nothing to test
+        residuals = np.zeros_like(residuals)
+    if not minimum.free.any():
+        return known_moment(bound, residuals, f"at its bounds ({how})")
     jacobian = minimum.values.jacobian[:, :, minimum.free]
     return FittedMoment(
         residuals,
@@ -34,6 +39,26 @@ def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
         leverage_scale(jacobian, gain),
         MomentLabels(bound.name, bound.conditioning_names, f"estimated: {how}", bound.n_dropped),
     )
+
+
+def known_moment(
+    bound: BoundMoment, residuals: Float[np.ndarray, "n q"], theta: str
+) -> FittedMoment:
+    """Return the moment at a theta that is not estimated.
+
+    Parameters
+    ----------
+    bound : BoundMoment
+    residuals : ndarray of shape (n, q)
+    theta : str
+        Where theta comes from, in words.
+
+    Returns
+    -------
+    FittedMoment
+    """
+    labels = MomentLabels(bound.name, bound.conditioning_names, theta, bound.n_dropped)
+    return FittedMoment(residuals, bound.conditioning, labels=labels)
 
 
 def covariance(

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
 import pandas as pd
 
 from kcm.contraction import StatisticName
+from kcm.estimators.fitted import known_moment
 from kcm.kernels import Kernel
-from kcm.moments import BoundMoment, FittedMoment, MomentLabels
+from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Null
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
@@ -85,6 +85,5 @@ def fix_parameters(bound: BoundMoment, kernel: Kernel) -> FixedParameters:
     residuals = bound.evaluate(bound.start).residuals
     params = pd.Series(bound.start, index=list(bound.tree.labels), name="params")
     told = ", ".join(f"{name} = {value:.6g}" for name, value in params.items())
-    labels = MomentLabels(bound.name, bound.conditioning_names, f"known: {told}", bound.n_dropped)
-    moment = FittedMoment(np.asarray(residuals), bound.conditioning, labels=labels)
+    moment = known_moment(bound, residuals, f"known: {told}")
     return FixedParameters(params, bound.labelled(residuals), moment, kernel)

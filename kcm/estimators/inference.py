@@ -73,7 +73,8 @@ def _labelled_covariance(
     if cov_type == "efficient":
         own = minimum.expansion.inverse / moment.n_obs
     else:
-        own = covariance(np.asarray(moment.influence).sum(axis=1), groups)
+        gain, residuals = minimum.expansion.gain, moment.residuals
+        own = covariance(np.einsum("icp,ic->ip", gain, residuals), groups)
     full = np.full((len(labels), len(labels)), np.nan)
     full[np.ix_(minimum.free, minimum.free)] = own
     return pd.DataFrame(full, index=labels, columns=labels)

@@ -9,20 +9,26 @@ from jaxtyping import Bool, Float
 from kcm._validation import as_float_columns
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.profile import Profile
-from kcm.exceptions import DataError, IdentificationError, MomentError, OptionError
+from kcm.exceptions import (
+    DataError,
+    IdentificationError,
+    MomentError,
+    OptionError,
+    SaturatedModelError,
+)
 
 __all__ = ["invert_on_curve", "invert_on_grid"]
 
 # The default curve: this many values, spaced by a hyperbolic sine up to so many standard errors,
 # and two far values that stand for the limits.
-N_VALUES = 61
+N_VALUES = 41
 REACH = 1e3
 FAR = 1e5
 # The default grid of two parameters.
 N_GRID = 21
-GRID_REACH = 5.0
+GRID_REACH = 8.0
 # Ends of intervals are found to this part of the distance between neighbouring values.
-PRECISION = 1e-6
+PRECISION = 1e-5
 
 Curve = Callable[[float], float]
 
@@ -63,7 +69,7 @@ def invert_on_curve(
 
     values, pvalues = _with_peak(curve, tried, found, 1 - level)
     ends = (low, high) if grid is None else (float(values[0]), float(values[-1]))
-    runs = _runs(pvalues > 1 - level)
+    runs = _runs(_inside(pvalues, 1 - level))
     return ConfidenceSet(
         names=profile.names,
         level=level,
@@ -122,7 +128,13 @@ def _pvalue(
         point = profile.at(value, start)
     except (DataError, IdentificationError, MomentError):
         return float("nan"), start
-    return (point.result.pvalue, point.theta) if point.converged else (float("nan"), start)
+    if not point.converged:
+        return float("nan"), start
+    try:
+        return profile.result(point.moment).pvalue, point.theta
+    except SaturatedModelError:
+        # the residuals are zero, or all that the kernel sees of them is
+        return 1.0, point.theta
 
 
 def _along(
@@ -136,13 +148,32 @@ def _along(
         for k in side:
             pvalues[k], start = _pvalue(profile, values[k : k + 1], start)
             thetas[k] = start
+    _check_computed(profile, pvalues, values[centre : centre + 1], theta)
     return pvalues, thetas
+
+
+def _check_computed(
+    profile: Profile,
+    pvalues: Float[np.ndarray, " m"],
+    value: Float[np.ndarray, " k"],
+    theta: Float[np.ndarray, " p"],
+) -> None:
+    """Raise what went wrong when no value has a p-value: that is no empty set."""
+    if np.isfinite(pvalues).any():
+        return
+    profile.result(profile.at(value, theta).moment)
+    raise DataError(
+        "no value has a p-value: the search for the other parameters does not converge. Give a "
+        "`grid` nearer to the estimate."
+    )
 
 
 def _over(
     profile: Profile, theta: Float[np.ndarray, " p"], values: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, " m"]:
-    return np.array([_pvalue(profile, value, theta)[0] for value in values])
+    pvalues = np.array([_pvalue(profile, value, theta)[0] for value in values])
+    _check_computed(profile, pvalues, theta[profile.fixed], theta)
+    return pvalues
 
 
 def _curve_values(
@@ -156,11 +187,18 @@ def _curve_values(
                 f"{high:.6g}); got {len(values)} from {values[0]:.6g} to {values[-1]:.6g}."
             )
         return values
-    if not (np.isfinite(error) and error > 0):
-        raise OptionError("`grid` is needed: the parameter has no standard error.")
+    _check_errors(np.array([error]))
     spaced = np.sinh(np.linspace(-1, 1, N_VALUES) * np.arcsinh(REACH))
     values = centre + error * np.array([-FAR, *spaced, FAR])
     return np.unique(np.clip(values, low, high))
+
+
+def _check_errors(errors: Float[np.ndarray, " k"]) -> None:
+    if not (np.isfinite(errors).all() and (errors > 0).all()):
+        raise OptionError(
+            "`grid` is needed: a parameter has no standard error (it is at a bound, or the model "
+            "fits exactly)."
+        )
 
 
 def _axes(
@@ -170,10 +208,13 @@ def _axes(
     grid: Any,
 ) -> list[Float[np.ndarray, " m"]]:
     if grid is None:
-        grid = {
-            name: c + e * np.linspace(-GRID_REACH, GRID_REACH, N_GRID)
-            for name, c, e in zip(profile.names, centre, errors, strict=True)
-        }
+        _check_errors(errors)
+        reach = np.outer(errors, np.linspace(-GRID_REACH, GRID_REACH, N_GRID))
+        low, high = profile.lower[profile.fixed], profile.upper[profile.fixed]
+        return [
+            np.unique(np.clip(c + r, a, b))
+            for c, r, a, b in zip(centre, reach, low, high, strict=True)
+        ]
     if not isinstance(grid, Mapping) or set(grid) != set(profile.names):
         raise OptionError(
             f"`grid` must be a mapping with an array of values for each of {profile.names}."
@@ -197,6 +238,16 @@ def _with_peak(
     found = minimize_scalar(lambda v: -curve(float(v)), bounds=around, method="bounded")
     at = np.searchsorted(values, found.x)
     return np.insert(values, at, found.x), np.insert(pvalues, at, alpha - found.fun)
+
+
+def _inside(pvalues: Float[np.ndarray, " m"], alpha: float) -> Bool[np.ndarray, " m"]:
+    """Tell which values are kept; those without a p-value are, between two that are."""
+    inside = pvalues > alpha
+    known = np.flatnonzero(np.isfinite(pvalues))
+    for k in np.flatnonzero(np.isnan(pvalues)):
+        before, after = known[known < k], known[known > k]
+        inside[k] = len(before) and len(after) and inside[before[-1]] and inside[after[0]]
+    return inside
 
 
 def _runs(inside: Bool[np.ndarray, " m"]) -> list[tuple[int, int]]:
@@ -239,5 +290,8 @@ def _crossing(curve: Curve, outside: float, inside: float) -> float:
     """Find the end of the region between a value that is rejected and one that is kept."""
     from scipy.optimize import brentq
 
+    if not curve(float(outside)) <= 0 < curve(float(inside)):
+        # a search from elsewhere has found another minimum there
+        return float(inside)
     gap = abs(inside - outside)
     return float(brentq(curve, float(outside), float(inside), xtol=PRECISION * gap))

@@ -61,7 +61,7 @@ class MMR(Estimator):
     >>> data = {"price": z + u, "cost": z, "sales": 3 - 2 * (z + u) + u + e}
     >>> results = kcm.MMR.from_formula("sales ~ price | cost", data).fit()
     >>> results.params.round(1).to_dict()
-    {'Intercept': 3.0, 'price': -2.0}
+    {'Intercept': 2.9, 'price': -1.9}
     >>> results.test().pvalue > 0.05
     True
     """

@@ -1,10 +1,11 @@
 """What a caller asks of a fit, read: starts, bounds and clusters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+import pandas as pd
+from jaxtyping import Float, Int, Shaped
 
 from kcm._tables import as_table, is_table
 from kcm._validation import as_generator, did_you_mean
@@ -14,7 +15,17 @@ from kcm.exceptions import DataError, OptionError
 from kcm.moments import BoundMoment
 from kcm.null.base import group_codes
 
-__all__ = ["Box", "check_start", "read_bounds", "read_groups", "read_starts", "several"]
+__all__ = [
+    "Box",
+    "check_start",
+    "read_bounds",
+    "read_groups",
+    "read_labels",
+    "read_names",
+    "read_starts",
+    "read_values",
+    "several",
+]
 
 Box = tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
 
@@ -51,14 +62,57 @@ def read_bounds(bounds: Any, labels: Sequence[str]) -> Box:
 
 
 def _positions(name: str, labels: Sequence[str]) -> list[int]:
-    own = [
-        j
-        for j, label in enumerate(labels)
-        if label == name or label.startswith((f"{name}[", f"{name}."))
-    ]
+    if name in labels:
+        return [list(labels).index(name)]
+    own = [j for j, label in enumerate(labels) if label.startswith((f"{name}[", f"{name}."))]
     if not own:
-        raise OptionError(f"`bounds` names {name!r}, no parameter{did_you_mean(name, labels)}")
+        raise OptionError(f"there is no parameter {name!r}{did_you_mean(name, labels)}")
     return own
+
+
+def read_names(names: Any, labels: Sequence[str]) -> list[int]:
+    """Return the positions of parameters by name; an array or a group stands for its entries.
+
+    Raises
+    ------
+    OptionError
+        On names that are not parameters, and on parameters named twice.
+    """
+    given = [names] if isinstance(names, str) else names
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise OptionError(f"`names` must be a parameter's name or a list of them; got {names!r}.")
+    found = [j for name in given for j in _positions(name, labels)]
+    if not found or len(set(found)) < len(found):
+        raise OptionError(f"`names` must name different parameters; got {names!r}.")
+    return found
+
+
+def read_values(params: Any, labels: Sequence[str]) -> tuple[list[int], Float[np.ndarray, " k"]]:
+    """Return positions and values of parameters given by name.
+
+    Raises
+    ------
+    OptionError
+        On names that are not parameters, or given twice, and on values that are not numbers.
+    """
+    if not isinstance(params, Mapping | pd.Series):
+        raise OptionError(
+            f"`params` must be a mapping of parameter names to values; got {type(params).__name__}."
+        )
+    pairs = [(str(name), value) for name, value in params.items()]
+    own = read_names([name for name, _ in pairs], labels)
+    return own, np.concatenate([_numbers(name, value, labels) for name, value in pairs])
+
+
+def _numbers(name: str, value: Any, labels: Sequence[str]) -> Float[np.ndarray, " k"]:
+    size = len(_positions(name, labels))
+    try:
+        values = np.ravel(np.asarray(value)).astype(float)
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if len(values) != size or not np.isfinite(values).all():
+        raise OptionError(f"the value of {name!r} must be {size} finite number; got {value!r}.")
+    return values
 
 
 def _pair(name: str, pair: Any, size: int) -> Box:
@@ -87,7 +141,9 @@ def read_starts(
     """
     if isinstance(n_starts, bool) or not isinstance(n_starts, int) or n_starts < 1:
         raise OptionError(f"`n_starts` must be an int of at least 1; got {n_starts!r}.")
-    given = [bound.tree.vector(each, "start") for each in several(start)] or [bound.start]
+    # the default start of a formula, zero, may lie outside the bounds
+    default = [np.clip(bound.start, *box)]
+    given = [bound.tree.vector(each, "start") for each in several(start)] or default
     for theta in given:
         _check_inside(theta, box, bound.tree.labels)
     generator = as_generator(rng) if n_starts > len(given) else None
@@ -173,21 +229,36 @@ def read_groups(cov_type: str, groups: Any, data: Any, bound: BoundMoment) -> An
             '`cov_type="cluster"` and `groups` belong together; '
             f"got cov_type={cov_type!r} and groups={'None' if groups is None else 'given'}."
         )
-    return None if groups is None else group_codes(_labels(groups, data, bound), bound.n_obs)
+    return (
+        None if groups is None else group_codes(read_labels(groups, data, bound.kept), bound.n_obs)
+    )
 
 
-def _labels(groups: Any, data: Any, bound: BoundMoment) -> Any:
+def read_labels(groups: Any, data: Any, kept: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Return cluster labels of the rows used: by column name, by index, or by position.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or the labels cannot be aligned.
+    """
     table, index = as_table(data, "data")
     if isinstance(groups, str):
         check_names([groups], list(table.columns), "`groups`: the data")
-        return np.asarray(table[groups])[bound.kept]
+        return np.asarray(table[groups])[kept]
     if is_table(groups):
         values, own = as_table(groups, "groups")
+        if values.shape[1] > 1:
+            raise DataError(
+                f"`groups` has {values.shape[1]} columns; pass one, with a label for each row."
+            )
         if own is not None and index is not None:
             labelled = values.set_axis(own, axis=0).iloc[:, 0]
-            return np.asarray(align(labelled, index[bound.kept], "groups"))
+            return np.asarray(align(labelled, index[kept], "groups"))
         groups = np.asarray(values.iloc[:, 0])
-    return _by_position(np.asanyarray(groups), len(table), bound.kept)
+    # NumPy would turn a list of text and missing labels into text
+    is_list = isinstance(groups, list | tuple)
+    return _by_position(np.asanyarray(groups, object if is_list else None), len(table), kept)
 
 
 def _by_position(labels: np.ndarray, n_rows: int, kept: Int[np.ndarray, " n"]) -> np.ndarray:

@@ -7,23 +7,25 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._validation import as_generator, did_you_mean
+from kcm._validation import as_generator
 from kcm.contraction import StatisticName
 from kcm.estimators.fitdata import FitData, null_with_groups
-from kcm.estimators.fitted import moment_at
-from kcm.estimators.search import Minimum, Problem, minimise
+from kcm.estimators.fitted import known_moment, moment_at
+from kcm.estimators.search import Problem, minimise, moving_parameters, probe_from
 from kcm.estimators.weighting import KernelWeight, Weight
-from kcm.exceptions import OptionError
 from kcm.kernels import Kernel
 from kcm.low_rank import low_rank_factor
-from kcm.moments import BoundMoment, FittedMoment, MomentLabels, MomentValues
+from kcm.moments import BoundMoment, FittedMoment, MomentValues
 from kcm.null import Asymptotic, Null
+from kcm.null.base import group_codes
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 
 __all__ = ["Profile", "ProfilePoint", "build_profile"]
 
 MOST_EVALUATIONS = 200
+# A p-value does not feel a step of so many standard errors.
+NEAR = 1e-2
 # Beyond this many observations the default null law is found from cumulants.
 MOST_EIGENVALUES = 500
 
@@ -31,18 +33,18 @@ MOST_EIGENVALUES = 500
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class ProfilePoint:
-    """The test at one value.
+    """The moment at one value.
 
     Parameters
     ----------
-    result : KCMTestResult
+    moment : FittedMoment
     theta : ndarray of shape (p,)
         All parameters: those given, and the others as estimated.
     converged : bool
-        Whether the search for the others reached a minimum.
+        Whether the search for the others came near enough to a minimum for a p-value.
     """
 
-    result: KCMTestResult
+    moment: FittedMoment
     theta: Float[np.ndarray, " p"]
     converged: bool
 
@@ -83,21 +85,27 @@ class Profile:
         """Test one value; the search for the other parameters starts from `start`."""
         theta = start.copy()
         theta[self.fixed] = value
-        free = np.setdiff1d(np.arange(len(theta)), self.fixed)
+        free = _moving(self, theta)
         if not len(free):
-            return ProfilePoint(self.test.run(_known(self.bound, theta), self.seed), theta, True)
-        minimum = _concentrated(self, theta, free)
+            moment = known_moment(self.bound, self.bound.evaluate(theta).residuals, "known")
+            return ProfilePoint(moment, theta, True)
+        minimum = minimise(
+            _problem(self, theta, free), self.weight, [theta[free]], "auto", MOST_EVALUATIONS
+        )
         theta[free] = minimum.theta
         moment = moment_at(self.bound, minimum, _told(self, value))
-        converged = minimum.convergence.converged
-        return ProfilePoint(self.test.run(moment, self.seed), theta, converged)
+        return ProfilePoint(moment, theta, minimum.convergence.step <= NEAR)
+
+    def result(self, moment: FittedMoment) -> KCMTestResult:
+        """Test the moment at one value."""
+        return self.test.run(moment, self.seed)
 
 
 def build_profile(
     bound: BoundMoment,
     kernel: Kernel,
     data: FitData,
-    names: Sequence[str],
+    fixed: Sequence[int],
     test: tuple[StatisticName, Null | None],
     rng: Any,
 ) -> Profile:
@@ -110,8 +118,8 @@ def build_profile(
         Resolved.
     data : FitData
         Bounds and clusters of the estimate.
-    names : sequence of str
-        The parameters to be given values.
+    fixed : sequence of int
+        Positions of the parameters to be given values.
     test : tuple of str and Null or None
         Statistic and null law. By default the asymptotic law, from three cumulants beyond 500
         observations, because it is computed at every value.
@@ -123,39 +131,32 @@ def build_profile(
 
     Raises
     ------
-    OptionError
-        When a name is not that of a parameter, or is repeated.
+    DataError, OptionError
+        When the null law does not fit the observations.
     """
-    labels = list(bound.tree.labels)
-    for name in names:
-        if name not in labels:
-            raise OptionError(f"there is no parameter {name!r}{did_you_mean(str(name), labels)}")
-    if not names or len(set(names)) < len(names):
-        raise OptionError(f"`names` must name different parameters; got {list(names)}.")
     statistic, null = test
     if null is None and bound.n_obs > MOST_EIGENVALUES:
         null = Asymptotic(method="cumulants", groups=data.groups)
+    null = null_with_groups(null, data.groups)
+    group_codes(null.groups, bound.n_obs)  # speaks before the search does
+    # factored once for all values
+    factor = low_rank_factor(kernel, bound.conditioning)
     return Profile(
         bound=bound,
-        weight=KernelWeight(
-            kernel, bound.conditioning, low_rank_factor(kernel, bound.conditioning)
-        ),
-        fixed=np.array([labels.index(name) for name in names]),
+        weight=KernelWeight(kernel, bound.conditioning, factor),
+        fixed=np.array(fixed, dtype=np.int64),
         lower=data.box[0],
         upper=data.box[1],
-        test=KCMTest(kernel, statistic, null_with_groups(null, data.groups)),
+        test=KCMTest(kernel, statistic, null),
         seed=int(as_generator(rng).integers(2**32)),
     )
 
 
-def _known(bound: BoundMoment, theta: Float[np.ndarray, " p"]) -> FittedMoment:
-    labels = MomentLabels(bound.name, bound.conditioning_names, "known", bound.n_dropped)
-    return FittedMoment(bound.evaluate(theta).residuals, bound.conditioning, labels=labels)
-
-
-def _concentrated(
+def _problem(
     profile: Profile, theta: Float[np.ndarray, " p"], free: Int[np.ndarray, " m"]
-) -> Minimum:
+) -> Problem:
+    """Return the residuals as a function of the free parameters alone."""
+
     def evaluate(part: Float[np.ndarray, " m"]) -> MomentValues:
         whole = theta.copy()
         whole[free] = part
@@ -163,8 +164,21 @@ def _concentrated(
         return MomentValues(values.residuals, values.jacobian[:, :, free])
 
     labels = tuple(profile.bound.tree.labels[j] for j in free)
-    problem = Problem(evaluate, labels, profile.lower[free], profile.upper[free])
-    return minimise(problem, profile.weight, [theta[free]], "auto", MOST_EVALUATIONS)
+    return Problem(evaluate, labels, profile.lower[free], profile.upper[free])
+
+
+def _moving(profile: Profile, theta: Float[np.ndarray, " p"]) -> Int[np.ndarray, " m"]:
+    """Positions of the other parameters, without those that do not matter at this value.
+
+    A slope does not matter where the coefficient of its function is fixed at zero: the residuals
+    are the same whatever it is, and so is the test.
+    """
+    free = np.setdiff1d(np.arange(len(theta)), profile.fixed)
+    if not len(free):
+        return free
+    problem = _problem(profile, theta, free)
+    points = (theta[free], problem.clipped(probe_from(theta[free])))
+    return free[moving_parameters([problem.evaluate(point) for point in points])]
 
 
 def _told(profile: Profile, value: Float[np.ndarray, " k"]) -> str:

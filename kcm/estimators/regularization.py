@@ -37,8 +37,8 @@ def choose_regularization(
     :math:`\beta'\Omega\beta - 2 B'\beta` with :math:`B = n^{-1}\sum_i S_i \otimes f_i`, and
     :math:`\beta = (\Omega + aI)^{-1}B`. The loss on the rows left out is summed over parameters
     in units of their information. The largest share a / (largest eigenvalue of Omega) whose loss
-    is within one standard error, over the folds, of the lowest is returned: standard errors that
-    rest on a weaker regularisation are too small.
+    is within half a standard error, over the folds, of the lowest is returned: standard errors
+    that rest on a weaker regularisation are too small, on a stronger one too large.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def choose_regularization(
         At a first estimate.
     factor : ndarray of shape (n, r)
     conditioning : ndarray of shape (n, d)
-        The folds deal out the rows in the order of these values, so that the order of the data
-        does not matter.
+        The folds deal out the rows in the order of these values, and of the residuals where
+        these are tied, so that the order of the data does not matter.
 
     Returns
     -------
@@ -55,21 +55,22 @@ def choose_regularization(
         One of 1, 10^-0.5, ..., 10^-8.
     """
     rows = moment_rows(values.residuals, factor)
-    fold = _folds(conditioning)
-    losses = np.array([_losses(values, factor, rows, fold == k) for k in range(N_FOLDS)])
+    fold = _folds(np.column_stack([conditioning, values.residuals]))
+    losses = np.array([_losses(values, factor, rows, fold == k) for k in np.unique(fold)])
     return float(SHARES[_largest_near_best(losses)])
 
 
 def _largest_near_best(losses: Float[np.ndarray, "f m"]) -> int:
-    """Return the first share whose loss is within one standard error of the lowest."""
+    """Return the first share whose loss is within half a standard error of the lowest."""
     worse = losses - losses[:, [int(np.argmin(losses.mean(axis=0)))]]
-    near = worse.mean(axis=0) <= worse.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    near = worse.mean(axis=0) <= 0.5 * worse.std(axis=0, ddof=1) / np.sqrt(len(losses))
     return int(np.argmax(near))
 
 
-def _folds(conditioning: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-    fold = np.empty(len(conditioning), int)
-    fold[np.lexsort(conditioning.T)] = np.arange(len(conditioning)) % N_FOLDS
+def _folds(keys: Float[np.ndarray, "n k"]) -> Int[np.ndarray, " n"]:
+    """Deal out rows in the order of their first key, ties by the next ones."""
+    fold = np.empty(len(keys), int)
+    fold[np.lexsort(keys.T[::-1])] = np.arange(len(keys)) % N_FOLDS
     return fold
 
 

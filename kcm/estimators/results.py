@@ -14,17 +14,25 @@ from kcm._tables import as_table
 from kcm.contraction import StatisticName
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
-from kcm.estimators.fitdata import FitData
+from kcm.estimators.fitdata import FitData, aligned_null
 from kcm.estimators.inversion import invert_on_curve, invert_on_grid
+from kcm.estimators.options import read_names, read_values
 from kcm.estimators.prediction import predicted
 from kcm.estimators.profile import Profile, build_profile
-from kcm.estimators.tables import estimation_summary
+from kcm.estimators.tables import EstimationSummary, estimation_summary
 from kcm.estimators.wald import WaldTestResult, wald_test
-from kcm.exceptions import ConvergenceWarning, DataError, OptionError, UnsupportedModelError
+from kcm.exceptions import (
+    ConvergenceWarning,
+    DataError,
+    MissingRowsWarning,
+    OptionError,
+    UnsupportedModelError,
+)
 from kcm.kernels import Kernel
 from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Null
 from kcm.null.base import check_level
+from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 
 if TYPE_CHECKING:
@@ -36,7 +44,7 @@ __all__ = ["EstimationResults"]
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EstimationResults:
-    """Estimates of the parameters of a conditional moment.
+    """Estimates of the parameters of a conditional moment, with their inference.
 
     Attributes
     ----------
@@ -88,7 +96,7 @@ class EstimationResults:
         return f"EstimationResults({self.estimator}, nobs={self.nobs}, {told})"
 
     def _repr_html_(self) -> str:
-        return str(self.summary().as_html())
+        return self.summary().as_html()
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = self.__slots__
@@ -100,9 +108,8 @@ class EstimationResults:
     @property
     def bse(self) -> pd.Series:
         """Standard errors."""
-        return pd.Series(
-            np.sqrt(np.diag(self.covariance)), index=self.params.index, name="std_error"
-        )
+        errors = np.sqrt(np.diag(self.covariance))
+        return pd.Series(errors, index=self.params.index, name="std_error")
 
     @property
     def tvalues(self) -> pd.Series:
@@ -146,7 +153,9 @@ class EstimationResults:
         return self.covariance.copy()
 
     def conf_int(self, level: float = 0.95) -> pd.DataFrame:
-        """Return Wald confidence intervals.
+        """Return Wald confidence intervals: columns "lower" and "upper".
+
+        Where identification may be weak use `confidence_set`.
 
         Parameters
         ----------
@@ -156,7 +165,6 @@ class EstimationResults:
         Returns
         -------
         pandas.DataFrame
-            Columns "lower" and "upper". Where identification may be weak use `confidence_set`.
         """
         check_level(level)
         reach = ndtri((1 + level) / 2) * self.bse
@@ -188,6 +196,9 @@ class EstimationResults:
     ) -> KCMTestResult:
         """Test the specification: that the moment holds at some theta.
 
+        It relies on the estimate being near theta. Where instruments may be weak, an empty
+        `confidence_set` is the evidence against the model.
+
         Parameters
         ----------
         kernel : Kernel, optional
@@ -208,8 +219,9 @@ class EstimationResults:
         DependenceWarning
             When the covariance is by clusters and `null` is not.
         """
-        kernel = self.kernel if kernel is None else kernel
-        return self._data().test(kernel, statistic, null, rng)
+        data = self._data()
+        null = aligned_null(null, self.model, data)
+        return KCMTest(kernel or self.kernel, statistic, null).run(data.fitted_moment, rng)
 
     def test_at(
         self,
@@ -237,17 +249,16 @@ class EstimationResults:
             The test of the moment at these values: it rejects when they are wrong and when the
             model is.
         """
-        values = {str(name): float(value) for name, value in dict(params).items()}
-        profile = self._profile("test_at", list(values), (statistic, null), rng)
-        point = profile.at(np.array(list(values.values())), self.params.to_numpy())
+        fixed, values = read_values(params, list(self.params.index))
+        profile = self._profile("test_at", fixed, (statistic, null), rng)
+        point = profile.at(values, self.params.to_numpy())
         if not point.converged:
             warnings.warn(
-                "the search for the other parameters did not reach a minimum; the p-value is too "
-                "small if anything.",
+                "the search for the other parameters found no minimum; p is too small if anything",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return point.result
+        return profile.result(point.moment)
 
     def confidence_set(
         self,
@@ -269,7 +280,7 @@ class EstimationResults:
         grid : array_like or mapping of arrays, optional
             Values to try; for two parameters an array for each by name. By default, for one
             parameter, a grid around the estimate that reaches 1,000 standard errors, then the
-            limits; for two, 5 standard errors.
+            limits; for two, 8 standard errors.
         statistic : {"U", "V"}
             Default "U".
         null : Null, optional
@@ -284,14 +295,14 @@ class EstimationResults:
             rejected at every value.
         """
         check_level(level)
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) > 2:
+        fixed = read_names(names, list(self.params.index))
+        if len(fixed) > 2:
             raise OptionError(
-                f"`names` must be one or two parameters; got {len(names)}. Use `test_at` for more."
+                f"`names` must be one or two parameters; got {len(fixed)}. Use `test_at` for more."
             )
-        profile = self._profile("confidence_set", names, (statistic, null), rng)
-        theta, errors = self.params.to_numpy(), self.bse[names].to_numpy()
-        if len(names) == 1:
+        profile = self._profile("confidence_set", fixed, (statistic, null), rng)
+        theta, errors = self.params.to_numpy(), self.bse.to_numpy()[fixed]
+        if len(fixed) == 1:
             return invert_on_curve(profile, theta, float(errors[0]), level, grid)
         return invert_on_grid(profile, theta, errors, level, grid)
 
@@ -310,6 +321,7 @@ class EstimationResults:
         """
         if data is None:
             return self.fittedvalues
+        self.bound("predict")
         model = self.require_model("predict")
         rows = as_table(model.data, "data")[0].iloc[self._data().kept]
         return predicted(model.moment, self.params, rows, data)
@@ -318,7 +330,7 @@ class EstimationResults:
         """Return the results without the data: estimates, covariance and summary stay."""
         return replace(self, data=None, model=None)
 
-    def summary(self, level: float = 0.95) -> Any:
+    def summary(self, level: float = 0.95) -> EstimationSummary:
         """Return a summary in the layout of statsmodels.
 
         Parameters
@@ -328,7 +340,7 @@ class EstimationResults:
 
         Returns
         -------
-        statsmodels.iolib.summary.Summary
+        EstimationSummary
             Prints as text; ``as_html()``, ``as_latex()`` and ``as_csv()`` for documents.
         """
         return estimation_summary(self, level)
@@ -351,9 +363,11 @@ class EstimationResults:
         BoundMoment
         """
         model, data = self.require_model(method), self._data()
-        theta = self.params.to_numpy()
-        bound = model.moment.bind(model.data, data.params, "params")
-        if not np.array_equal(bound.evaluate(theta).residuals, data.fitted_moment.residuals):
+        with warnings.catch_warnings():
+            # told when the model was fitted
+            warnings.simplefilter("ignore", MissingRowsWarning)
+            bound = model.moment.bind(model.data, data.params, "params")
+        if not data.same_as(bound):
             raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
         return bound
 
@@ -370,11 +384,14 @@ class EstimationResults:
     def _profile(
         self,
         method: str,
-        names: Sequence[str],
+        fixed: Sequence[int],
         test: tuple[StatisticName, Null | None],
         rng: Any,
     ) -> Profile:
-        return build_profile(self.bound(method), self.kernel, self._data(), names, test, rng)
+        bound, data, (statistic, null) = self.bound(method), self._data(), test
+        if null is not None:
+            null = aligned_null(null, self.model, data)
+        return build_profile(bound, self.kernel, data, fixed, (statistic, null), rng)
 
     def _data(self) -> FitData:
         if self.data is None:

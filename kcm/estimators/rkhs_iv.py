@@ -76,7 +76,7 @@ class RKHSIV(RegressorMixin, BaseEstimator):
     landmarks_ : ndarray of shape (r, d)
         Rows of X that span f. r is the numerical rank of L when the solution is exact.
     dual_coef_ : ndarray of shape (r,)
-        f(x) = intercept_ + sum_i dual_coef_i l(landmarks_i, x).
+        ``f(x) = intercept_ + sum_i dual_coef_i l(landmarks_i, x)``.
     intercept_ : float
         0 without `fit_intercept`.
     X_fit_, Z_fit_ : ndarray of shape (n, d) and (n, k)

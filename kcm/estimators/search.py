@@ -11,10 +11,19 @@ from jaxtyping import Bool, Float
 from kcm.estimators.convergence import Convergence
 from kcm.estimators.expansion import Expansion, expand
 from kcm.estimators.weighting import Features, Weight
-from kcm.exceptions import DataError, IdentificationError, MomentError, OptionError
+from kcm.exceptions import DataError, MomentError, OptionError
 from kcm.moments import MomentValues
 
-__all__ = ["METHODS", "Minimum", "Problem", "SearchMethod", "minimise"]
+__all__ = [
+    "METHODS",
+    "Minimum",
+    "Problem",
+    "SearchMethod",
+    "fits_exactly",
+    "minimise",
+    "moving_parameters",
+    "probe_from",
+]
 
 SearchMethod = Literal["auto", "closed-form", "trf", "dogbox", "lm"]
 METHODS = ("auto", "closed-form", "trf", "dogbox", "lm")
@@ -25,11 +34,13 @@ PROBE_SEED = 20_200_723
 # The search on the features stops at changes of this size, then exact steps follow.
 TOLERANCE = 1e-10
 EPSILON = 1e-15
+# Residuals below this share of the terms that they are made of are rounding errors.
+EXACT = 1e-13
 MOST_STEPS = 50
 NEAR = 1e-6
-# A step of this many standard errors changes no digit that matters, and one that counts as zero.
-CONVERGED = 1e-6
-NEGLIGIBLE = 1e-10
+# A step of this many standard errors changes nothing that matters, and one that counts as zero.
+CONVERGED = 1e-4
+NEGLIGIBLE = 1e-8
 
 
 @final
@@ -132,7 +143,7 @@ def minimise(
         When "closed-form" is asked for and the residual is not linear.
     """
     first = problem.evaluate(starts[0])
-    probe = problem.clipped(_probe(starts[0]))
+    probe = problem.clipped(probe_from(starts[0]))
     probed = problem.evaluate(probe)
     _check_parameters_enter((first, probed), problem.labels)
     if method in ("auto", "closed-form") and _is_linear(first, probed, probe - starts[0]):
@@ -198,17 +209,18 @@ def _search(
     # "lm" takes no bounds and needs each of its tolerances
     own = {"gtol": EPSILON} if method == "lm" else {"bounds": problem.box, "gtol": None}
     try:
-        return least_squares(
-            lambda theta: at(theta.tobytes())[0],
-            start,
-            lambda theta: at(theta.tobytes())[1],
-            method=method,
-            x_scale="jac",
-            ftol=TOLERANCE,
-            xtol=TOLERANCE,
-            max_nfev=maxiter,
-            **own,
-        )
+        with np.errstate(all="ignore"):
+            return least_squares(
+                lambda theta: at(theta.tobytes())[0],
+                start,
+                lambda theta: at(theta.tobytes())[1],
+                method=method,
+                x_scale="jac",
+                ftol=TOLERANCE,
+                xtol=TOLERANCE,
+                max_nfev=maxiter,
+                **own,
+            )
     except (ValueError, np.linalg.LinAlgError) as error:
         raise DataError(
             f"the search from {_told(problem.labels, start)} failed: {error}. The residual or its "
@@ -271,7 +283,7 @@ def _finished(
     n_iterations: int,
 ) -> Minimum:
     free, expansion = _free_expansion(problem, weight, theta, values)
-    left = _in_standard_errors(expansion, values)
+    left = 0.0 if fits_exactly(values, theta) else _in_standard_errors(expansion, values)
     convergence = Convergence(
         converged=left <= CONVERGED,
         message=message,
@@ -281,6 +293,12 @@ def _finished(
         objective=expansion.objective,
     )
     return Minimum(theta, values, free, expansion, convergence)
+
+
+def fits_exactly(values: MomentValues, theta: Float[np.ndarray, " p"]) -> bool:
+    """Tell whether the residuals are rounding errors of the terms that they are made of."""
+    terms = np.abs(values.jacobian) @ np.abs(theta)
+    return bool(np.abs(values.residuals).max() <= EXACT * terms.max())
 
 
 def _free_expansion(
@@ -294,8 +312,6 @@ def _free_expansion(
     gradient = np.einsum("icp,icm->p", values.jacobian, weight.apply(psi))
     outward = np.where(theta <= problem.lower, gradient > 0, gradient < 0)
     free = ~(at_bound & outward)
-    if not free.any():
-        raise IdentificationError("every parameter ended at one of its `bounds`; widen them.")
     names = [label for label, f in zip(problem.labels, free, strict=True) if f]
     return free, expand(MomentValues(values.residuals, values.jacobian[:, :, free]), weight, names)
 
@@ -305,7 +321,8 @@ def _in_standard_errors(expansion: Expansion, values: MomentValues) -> float:
     influence = np.einsum("icp,ic->ip", expansion.gain, values.residuals)
     errors = np.sqrt(np.sum(influence**2, axis=0)) / len(influence)
     steps = np.abs(expansion.step)
-    return float(np.max(np.divide(steps, errors, out=np.zeros_like(steps), where=errors > 0)))
+    ratios = np.divide(steps, errors, out=np.zeros_like(steps), where=errors > 0)
+    return float(np.max(ratios, initial=0.0))
 
 
 def _is_linear(first: MomentValues, second: MomentValues, step: Float[np.ndarray, " p"]) -> bool:
@@ -319,18 +336,25 @@ def _is_linear(first: MomentValues, second: MomentValues, step: Float[np.ndarray
     return bool(same.all() and close.all())
 
 
-def _probe(start: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+def probe_from(start: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    """Return another point near a start, always the same."""
     draws = np.random.default_rng(PROBE_SEED).uniform(-1, 1, size=len(start))
     return start + 0.1 * np.maximum(np.abs(start), 1) * draws
 
 
+def moving_parameters(seen: Sequence[MomentValues]) -> Bool[np.ndarray, " p"]:
+    """Tell which parameters change a residual at one of several points."""
+    moves = [np.any(values.jacobian != 0, axis=(0, 1)) for values in seen]
+    return np.asarray(np.any(moves, axis=0))
+
+
 def _check_parameters_enter(seen: Sequence[MomentValues], labels: Sequence[str]) -> None:
-    moves = np.any([np.any(values.jacobian != 0, axis=(0, 1)) for values in seen], axis=0)
+    moves = moving_parameters(seen)
     idle = [label for label, m in zip(labels, moves, strict=True) if not m]
     if idle:
         raise MomentError(
             f"the parameter {', '.join(idle)} does not enter the residual: its derivative is zero "
-            "in every row. Leave it out of `start`, or use it in the residual."
+            "in every row. Leave it out, or start where the residual depends on it."
         )
 
 

@@ -1,19 +1,78 @@
 """The summary of an estimation, in the layout of statsmodels."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
+
+from kcm.report import escape_latex
 
 if TYPE_CHECKING:
     from kcm.estimators.results import EstimationResults
 
-__all__ = ["estimation_summary", "parameter_summary"]
+__all__ = ["EstimationSummary", "estimation_summary"]
 
 Rows = Sequence[tuple[str, str]]
 
 
-def estimation_summary(results: "EstimationResults", level: float) -> Any:
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class EstimationSummary:
+    """Facts on top, a table of parameters, and notes below, drawn by statsmodels.
+
+    Parameters
+    ----------
+    title : str
+    left, right : sequence of (str, str)
+        Label and value, equally many.
+    parameters : pandas.DataFrame
+        One row per parameter, numbers in the columns.
+    notes : sequence of str
+        Sentences below the table.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"coef": [1.0]}, index=["beta"])
+    >>> summary = EstimationSummary("A", [("Model:", "MMR")], [("n:", "9")], table, [])
+    >>> "beta" in summary.as_text()
+    True
+    """
+
+    title: str
+    left: Rows
+    right: Rows
+    parameters: pd.DataFrame
+    notes: Sequence[str]
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def as_text(self) -> str:
+        """Return the summary as plain text."""
+        return str(_drawn(self, str).as_text())
+
+    def as_html(self) -> str:
+        """Return the summary as an HTML fragment."""
+        return str(_drawn(self, html.escape).as_html())
+
+    def as_latex(self) -> str:
+        """Return the summary as LaTeX."""
+        return str(_drawn(self, escape_latex).as_latex())
+
+    def as_csv(self) -> str:
+        """Return the summary as comma-separated values."""
+        return str(_drawn(self, str).as_csv())
+
+
+def estimation_summary(results: "EstimationResults", level: float) -> EstimationSummary:
     """Return the summary of an estimation.
 
     Parameters
@@ -24,7 +83,7 @@ def estimation_summary(results: "EstimationResults", level: float) -> Any:
 
     Returns
     -------
-    statsmodels.iolib.summary.Summary
+    EstimationSummary
     """
     intervals, tail, ended = results.conf_int(level), (1 - level) / 2, results.convergence
     columns = {
@@ -46,54 +105,30 @@ def estimation_summary(results: "EstimationResults", level: float) -> Any:
         ("Objective:", f"{ended.objective:.6g}"),
     ]
     title = f"{results.estimator} estimation of a conditional moment"
-    return parameter_summary(title, left, right, pd.DataFrame(columns), results.notes)
+    return EstimationSummary(title, left, right, pd.DataFrame(columns), results.notes)
 
 
-def parameter_summary(
-    title: str, left: Rows, right: Rows, parameters: pd.DataFrame, notes: Sequence[str]
-) -> Any:
-    """Return a summary of facts on top and a table of parameters below.
-
-    Parameters
-    ----------
-    title : str
-    left, right : sequence of (str, str)
-        Label and value, equally many.
-    parameters : pandas.DataFrame
-        One row per parameter, numbers in the columns.
-    notes : sequence of str
-        Sentences below the table.
-
-    Returns
-    -------
-    statsmodels.iolib.summary.Summary
-        With ``as_text()``, ``as_html()``, ``as_latex()`` and ``as_csv()``.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"coef": [1.0]}, index=["beta"])
-    >>> "beta" in parameter_summary("A", [("Model:", "MMR")], [("n:", "9")], table, []).as_text()
-    True
-    """
+def _drawn(content: EstimationSummary, escaped: Callable[[str], str]) -> Any:
+    """Lay the tables out; words are escaped for the format that follows."""
     from statsmodels.iolib.summary import Summary
     from statsmodels.iolib.table import SimpleTable
     from statsmodels.iolib.tableformatting import fmt_2cols, fmt_params
 
-    summary = Summary()
-    top = SimpleTable([[v] for _, v in left], None, [k for k, _ in left], title, txt_fmt=fmt_2cols)
+    summary, title = Summary(), escaped(content.title)
+    stubs = [label for label, _ in content.left]
+    top = SimpleTable([[v] for _, v in content.left], None, stubs, title, txt_fmt=fmt_2cols)
     # two spaces part the halves, as statsmodels has it
-    stubs = [f"{'  ' + label:<21}" for label, _ in right]
-    top.extend_right(SimpleTable([[v] for _, v in right], None, stubs, txt_fmt=fmt_2cols))
+    stubs = [f"{'  ' + label:<21}" for label, _ in content.right]
+    top.extend_right(SimpleTable([[v] for _, v in content.right], None, stubs, txt_fmt=fmt_2cols))
     cells = [
         [_pvalue(v) if str(name).startswith("P") else _number(v) for name, v in row.items()]
-        for _, row in parameters.iterrows()
+        for _, row in content.parameters.iterrows()
     ]
-    body = SimpleTable(
-        cells, list(parameters), list(map(str, parameters.index)), txt_fmt=fmt_params
-    )
-    summary.tables.extend([top, body])
-    if notes:
-        summary.add_extra_txt(list(notes))
+    names = [escaped(str(name)) for name in content.parameters.index]
+    headers = [escaped(str(name)) for name in content.parameters]
+    summary.tables.extend([top, SimpleTable(cells, headers, names, txt_fmt=fmt_params)])
+    if content.notes:
+        summary.add_extra_txt([escaped(note) for note in content.notes])
     return summary
 
 

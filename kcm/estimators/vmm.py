@@ -13,9 +13,9 @@ from kcm.estimators.regularization import (
     moment_covariance,
     moment_rows,
 )
-from kcm.estimators.search import Minimum
+from kcm.estimators.search import Minimum, fits_exactly
 from kcm.estimators.weighting import KernelWeight, OptimalWeight
-from kcm.exceptions import OptionError
+from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.kernels import Kernel
 from kcm.low_rank import low_rank_factor
 from kcm.moments import BoundMoment, Moment, MomentValues
@@ -57,7 +57,7 @@ class VMM(Estimator):
         a, as a share of the largest eigenvalue of the covariance operator; in (0, 1]. By default
         chosen from 1, 10^-0.5, ..., 10^-8 by five-fold cross-validation of the optimal
         instruments: the largest share for which the mean of (psi'h)^2 - 2 S'h on the rows left
-        out is within one standard error of the lowest.
+        out is within half a standard error of the lowest.
 
     Raises
     ------
@@ -113,6 +113,11 @@ class VMM(Estimator):
         search: Search,
     ) -> tuple[Minimum, tuple[str, ...]]:
         first = search(KernelWeight(kernel, bound.conditioning), starts)
+        if fits_exactly(first.values, first.theta):
+            raise SaturatedModelError(
+                "the first step fits exactly: the residuals are zero up to rounding, so the "
+                "moments have no variance to weigh them by. Use `kcm.MMR`."
+            )
         features = low_rank_factor(kernel, bound.conditioning, TOLERANCE, MOST_FEATURES)
         share = self.regularization
         if share is None:

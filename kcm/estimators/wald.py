@@ -10,13 +10,18 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.special import chdtrc
 
-from kcm._validation import as_float_columns, did_you_mean
+from kcm._validation import as_float_columns
+from kcm.estimators.options import read_values
 from kcm.exceptions import DataError, OptionError
 from kcm.report import Summary
 
 __all__ = ["WaldTestResult", "wald_test"]
 
-_NEGATIVE = re.compile(r"=\s*(-[^,`]+)")
+# Directions of the correlations of the restrictions below this are rounding errors.
+REDUNDANT = 1e-10
+
+# Commas and equal signs outside backticks.
+_OUTSIDE = r"(?=(?:[^`]*`[^`]*`)*[^`]*$)"
 
 
 @final
@@ -84,28 +89,55 @@ def wald_test(
     OptionError
         When a restriction cannot be read, or the restrictions are redundant.
     """
-    matrix, target = _constraints(restriction, value, list(params.index))
-    gap = matrix @ params.to_numpy() - target
-    spread = matrix @ covariance.to_numpy() @ matrix.T
-    if not np.isfinite(spread).all():
-        raise OptionError("a restricted parameter has no standard error: it is at its bound.")
-    if np.linalg.matrix_rank(spread, hermitian=True) < len(spread):
+    names = list(params.index)
+    matrix, target = _constraints(restriction, value, names)
+    if not len(matrix) or not np.isfinite(target).all():
+        raise OptionError(_form(names))
+    spread = _spread(matrix, covariance.to_numpy())
+    gap = (matrix @ params.to_numpy() - target) / np.sqrt(np.diag(spread))
+    scaled = spread / np.sqrt(np.outer(np.diag(spread), np.diag(spread)))
+    if np.linalg.matrix_rank(scaled, tol=REDUNDANT, hermitian=True) < len(scaled):
         raise OptionError("the restrictions repeat each other; leave out those that others imply.")
-    statistic = float(gap @ np.linalg.solve(spread, gap))
-    told = _told(matrix, target, list(params.index))
+    statistic = float(gap @ np.linalg.solve(scaled, gap))
+    told = _told(matrix, target, names)
     return WaldTestResult(statistic, float(chdtrc(len(gap), statistic)), len(gap), told)
+
+
+def _spread(
+    matrix: Float[np.ndarray, "m p"], covariance: Float[np.ndarray, "p p"]
+) -> Float[np.ndarray, "m m"]:
+    """Covariance of the restrictions, from the parameters that take part in them."""
+    used = (matrix != 0).any(axis=0)
+    spread = matrix[:, used] @ covariance[np.ix_(used, used)] @ matrix[:, used].T
+    if not (np.diag(spread) > 0).all():
+        raise OptionError(
+            "a restriction has no variance: a parameter in it is at its bound, or it holds no "
+            "parameter."
+        )
+    return spread
 
 
 def _constraints(
     restriction: Any, value: Any, names: list[str]
 ) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, " m"]]:
-    if isinstance(restriction, Mapping | pd.Series):
-        return _by_name(dict(restriction), names)
-    if isinstance(restriction, str) or _is_text(restriction):
+    if isinstance(restriction, Mapping | pd.Series | str) or _is_text(restriction):
+        if value is not None:
+            raise OptionError("`value` goes with a matrix; write the values into the restriction.")
+        if isinstance(restriction, Mapping | pd.Series):
+            return _by_name(restriction, names)
         return _by_formula(restriction, names)
+    if isinstance(restriction, pd.DataFrame):
+        restriction = restriction.reindex(columns=names).to_numpy()
+    return _by_matrix(restriction, value, names)
+
+
+def _by_matrix(
+    restriction: Any, value: Any, names: list[str]
+) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, " m"]]:
     try:
         matrix = as_float_columns(np.atleast_2d(np.asarray(restriction, float)), "restriction")
-        target = np.zeros(len(matrix)) if value is None else as_float_columns(value, "value")[:, 0]
+        given = np.zeros(len(matrix)) if value is None else np.atleast_1d(value)
+        target = as_float_columns(given, "value")[:, 0]
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, DataError) else OptionError(_form(names)) from error
     if matrix.shape[1] != len(names) or len(target) != len(matrix):
@@ -118,28 +150,44 @@ def _is_text(restriction: Any) -> bool:
 
 
 def _by_name(
-    values: dict[str, Any], names: list[str]
+    values: Any, names: list[str]
 ) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, " m"]]:
-    for name in values:
-        if name not in names:
-            raise OptionError(f"there is no parameter {name!r}{did_you_mean(str(name), names)}")
-    matrix = np.eye(len(names))[[names.index(name) for name in values]]
-    return matrix, np.array([float(value) for value in values.values()])
+    positions, target = read_values(values, names)
+    return np.eye(len(names))[positions], target
 
 
 def _by_formula(
     text: Any, names: list[str]
 ) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, " m"]]:
+    parts = [text] if isinstance(text, str) else text
+    equations = [e for part in parts for e in re.split("," + _OUTSIDE, part)]
+    rows = [_equation(equation, names) for equation in equations]
+    return np.array([row for row, _ in rows]), np.array([target for _, target in rows])
+
+
+def _equation(text: str, names: list[str]) -> tuple[Float[np.ndarray, " p"], float]:
+    """Read one equation; numbers on the right are read here, which formulaic does in part."""
     from formulaic.errors import FormulaicError
     from formulaic.utils.constraints import LinearConstraints
 
-    spec = text if isinstance(text, str) else ", ".join(text)
+    left, *right = re.split("=" + _OUTSIDE, text)
+    if len(right) > 1:
+        raise OptionError(f"`restriction` {text!r} has more than one equal sign. {_form(names)}")
+    number = _number(right[0]) if right else 0.0
+    spec = left if number is not None else f"({left}) - ({right[0]})"
     try:
-        # formulaic reads "=-" as an operator
-        read = LinearConstraints.from_spec(_NEGATIVE.sub(r"= (\1)", spec), names)
-    except (FormulaicError, ValueError, KeyError, SyntaxError, RuntimeError) as error:
-        raise OptionError(f"`restriction` {spec!r} cannot be read. {_form(names)}") from error
-    return np.asarray(read.constraint_matrix, float), np.asarray(read.constraint_values, float)
+        read = LinearConstraints.from_spec(spec, names)
+        (row,), (constant,) = read.constraint_matrix, read.constraint_values
+    except (FormulaicError, ValueError, KeyError, SyntaxError, RuntimeError, TypeError) as error:
+        raise OptionError(f"`restriction` {text!r} cannot be read. {_form(names)}") from error
+    return np.asarray(row, float), float(constant) + (number or 0.0)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _form(names: list[str]) -> str:

@@ -29,7 +29,8 @@ class Linear(Kernel):
 
     Not integrally strictly positive definite: ``1.0 + Linear()`` sees the moments E[psi] and
     E[psi x_j] and nothing else. With it minimum-MMR estimation is two-stage least squares where
-    the parameters are just identified.
+    the parameters are just identified. Centre columns that lie far from zero: their products leave
+    few digits for what varies.
 
     Parameters
     ----------

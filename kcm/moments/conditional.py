@@ -130,9 +130,10 @@ class ConditionalMoment(Moment):
 def _components(names: Sequence[str] | None, q: int) -> tuple[str, ...]:
     if names is None:
         return ("psi",) if q == 1 else tuple(f"psi{c + 1}" for c in range(q))
-    if len(names) != q:
+    if len(set(names)) != q or len(names) != q:
         raise MomentError(
-            f"`components` has {len(names)} names and `residual` returns {q} numbers; name each."
+            f"`components` must name each of the {q} numbers that `residual` returns; got "
+            f"{list(names)}."
         )
     return tuple(names)
 

@@ -63,6 +63,11 @@ class LinearMoment(Moment):
         tree = ParameterTree.of(residual.zeros(), argument)
         columns = {name: s.matrix(name)[:, 0] for s in samples for name in _design_names(s)}
         conditioning = {n: s.matrix(n)[:, 0] for s in samples for n in s.role("conditioning")}
+        if not conditioning:
+            raise OptionError(
+                "the formula mentions no variable to condition on; name some after a bar, as in "
+                "'y ~ 1 | z'."
+            )
         traced = trace_residual(residual, tree, tuple(columns), samples[0].n_obs)
         return BoundMoment(
             residual=traced,
@@ -150,10 +155,8 @@ def _by_name(formulas: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _listed(formulas: Any) -> Sequence[Any]:
-    if isinstance(formulas, Sequence) and all(
-        isinstance(f, str) or (isinstance(f, tuple) and len(f) == 2) for f in formulas
-    ):
-        return [f if isinstance(f, str) else f[1] for f in formulas]
+    if isinstance(formulas, Sequence) and all(isinstance(f, str) for f in formulas):
+        return formulas
     raise OptionError(
         "`formulas` must be a formula, a list of formulas or a mapping of names to formulas; got "
         f"{type(formulas).__name__}."
@@ -190,7 +193,13 @@ def _at(sample: Sample, kept: Int[np.ndarray, " n"]) -> Sample:
 
 
 def _equation(name: str, sample: Sample) -> Equation:
-    return Equation(name, sample.role("response")[0], sample.role("regressors"))
+    response = sample.role("response")
+    if len(response) != 1:
+        raise OptionError(
+            f"the equation {name!r} must have one outcome; got {', '.join(response)}. Write one "
+            "formula for each."
+        )
+    return Equation(name, response[0], sample.role("regressors"))
 
 
 def _design_names(sample: Sample) -> tuple[str, ...]:
@@ -203,11 +212,11 @@ def _told(samples: Sequence[Sample]) -> str:
 
 
 def _new_design(formula: str, rows: pd.DataFrame, new: pd.DataFrame) -> Float[np.ndarray, "m p"]:
-    names = formula_variables(formula, "regressors")
+    names = list(formula_variables(formula, "regressors"))
     check_names(names, list(new.columns), f"`data` for the formula {formula!r}")
-    design = design_like(formula, rows, new).to_numpy(float)
-    if np.isnan(design).any():
+    design = design_like(formula, rows, new)
+    if new[names].isna().any(axis=None) or design.isna().any(axis=None):
         raise DataError(
             "`data` holds missing values in the regressors' variables; leave out those rows."
         )
-    return design
+    return design.to_numpy(float)

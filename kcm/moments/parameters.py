@@ -128,7 +128,7 @@ class ParameterTree:
 def _named(params: Any, argument: str) -> Any:
     """Keep the order in which a mapping names its parameters; JAX would sort them."""
     if isinstance(params, pd.Series):
-        params = params.to_dict()
+        params = _from_labels(params, argument)
     if isinstance(params, Mapping):
         if not all(isinstance(name, str) for name in params):
             raise OptionError(f"the parameters in `{argument}` must have text as names.")
@@ -136,6 +136,36 @@ def _named(params: Any, argument: str) -> Any:
     if isinstance(params, list | tuple) and not hasattr(params, "_fields"):
         return _array(params, argument)
     return params
+
+
+def _from_labels(values: pd.Series, argument: str) -> dict[str, Any]:
+    """Put numbers by label, as results list them, back into arrays and groups."""
+    tree: dict[str, Any] = {}
+    for label, value in values.items():
+        name, _, index = str(label).partition("[")
+        *groups, leaf = name.split(".")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        if not index:
+            branch[leaf] = value
+            continue
+        branch.setdefault(leaf, {})[tuple(map(int, index.rstrip("]").split(",")))] = value
+    return {name: _filled(branch, argument) for name, branch in tree.items()}
+
+
+def _filled(branch: Any, argument: str) -> Any:
+    if not isinstance(branch, dict):
+        return branch
+    if not all(isinstance(key, tuple) for key in branch):
+        return {name: _filled(value, argument) for name, value in branch.items()}
+    shape = tuple(np.max(list(branch), axis=0) + 1)
+    if math.prod(shape) != len(branch):
+        raise OptionError(f"`{argument}` must give every entry of an array of parameters.")
+    array = np.empty(shape, object)
+    for index, value in branch.items():
+        array[index] = value
+    return array.astype(float)
 
 
 def _array(values: Any, argument: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -37,8 +37,8 @@ _ONE_OBSERVATION = (
 class TracedResidual:
     """A residual function with what it was found to compute.
 
-    Two of them are equal, and share compiled code, when they compute the same: a function whose
-    captured values changed since it was traced is another one.
+    Two of them are equal, and share compiled code, when they are the same function and compute the
+    same: a function whose captured values changed since it was traced is another one.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class TracedResidual:
     n_components: int
     program: str
     constants: tuple[bytes, ...]
-    function: Residual = field(compare=False)
+    function: Residual
 
 
 def trace_residual(
@@ -98,7 +98,16 @@ def trace_residual(
     # again with these columns only: what the residual computes must not depend on the others
     closed, _ = _trace(function, tree, columns, {})
     constants = tuple(np.asarray(value).tobytes() for value in closed.consts)
-    return TracedResidual(columns, n_components, str(closed), constants, function)
+    return TracedResidual(columns, n_components, str(closed), constants, _hashable(function))
+
+
+def _hashable(function: Residual) -> Residual:
+    """Return the function, or one that stands for a callable object without a hash."""
+    try:
+        hash(function)
+    except TypeError:
+        return lambda params, row: function(params, row)
+    return function
 
 
 @partial(jax.jit, static_argnames=("residual", "tree"))
@@ -161,6 +170,12 @@ class _Row(Mapping[str, Any]):
             )
         self._read[name] = None
         return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self._values else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -1,6 +1,8 @@
 """What every null law can do, and what every way of finding one can do."""
 
 import abc
+import dataclasses
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from jaxtyping import Int, Shaped
 from kcm.contraction import Contraction
 from kcm.exceptions import DataError, OptionError
 
-__all__ = ["Null", "NullDistribution", "check_level", "group_codes"]
+__all__ = ["Null", "NullDistribution", "check_level", "group_codes", "with_groups"]
 
 
 class NullDistribution(abc.ABC):
@@ -65,8 +67,39 @@ class Null(abc.ABC):
 
 def check_level(level: float) -> None:
     """Refuse a level outside (0, 1)."""
-    if not 0 < level < 1:
-        raise OptionError(f"`level` must lie strictly between 0 and 1; got {level}.")
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise OptionError(f"`level` must lie strictly between 0 and 1; got {level!r}.")
+
+
+def with_groups(null: Null, groups: Any) -> Null:
+    """Return a null with other cluster labels.
+
+    Parameters
+    ----------
+    null : Null
+    groups : array_like of shape (n,)
+        Labels in the order of the observations.
+
+    Raises
+    ------
+    OptionError
+        When the null is not a dataclass with a field `groups`.
+    """
+    if not _can_replace_groups(null):
+        raise OptionError(
+            f"`null` ({type(null).__name__}) has groups, which must be brought to the rows that "
+            "the fit used, and it is not a dataclass with a field `groups`. Make it one, or pass "
+            "a kcm.FittedMoment with groups in the order of its rows."
+        )
+    # a dataclass, as checked
+    changed: Any = null
+    replaced: Null = dataclasses.replace(changed, groups=groups)
+    return replaced
+
+
+def _can_replace_groups(null: Any) -> bool:
+    fields = dataclasses.fields(null) if dataclasses.is_dataclass(null) else ()
+    return any(field.name == "groups" and field.init for field in fields)
 
 
 def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
