@@ -57,19 +57,19 @@ class EstimationSummary:
 
     def as_text(self) -> str:
         """Return the summary as plain text."""
-        return str(_drawn(self, str).as_text())
+        return str(_drawn(self, str, str).as_text())
 
     def as_html(self) -> str:
         """Return the summary as an HTML fragment."""
-        return str(_drawn(self, html.escape).as_html())
+        return str(_drawn(self, html.escape, html.escape).as_html())
 
     def as_latex(self) -> str:
         """Return the summary as LaTeX."""
-        return str(_drawn(self, escape_latex).as_latex())
+        return str(_drawn(self, str, escape_latex).as_latex())
 
     def as_csv(self) -> str:
         """Return the summary as comma-separated values."""
-        return str(_drawn(self, str).as_csv())
+        return str(_drawn(self, str, str).as_csv())
 
 
 def estimation_summary(results: "EstimationResults", level: float) -> EstimationSummary:
@@ -108,8 +108,10 @@ def estimation_summary(results: "EstimationResults", level: float) -> Estimation
     return EstimationSummary(title, left, right, pd.DataFrame(columns), results.notes)
 
 
-def _drawn(content: EstimationSummary, escaped: Callable[[str], str]) -> Any:
-    """Lay the tables out; words are escaped for the format that follows."""
+def _drawn(
+    content: EstimationSummary, escaped: Callable[[str], str], note: Callable[[str], str]
+) -> Any:
+    """Lay the tables out, words escaped for the format that follows where statsmodels does not."""
     from statsmodels.iolib.summary import Summary
     from statsmodels.iolib.table import SimpleTable
     from statsmodels.iolib.tableformatting import fmt_2cols, fmt_params
@@ -128,7 +130,7 @@ def _drawn(content: EstimationSummary, escaped: Callable[[str], str]) -> Any:
     headers = [escaped(str(name)) for name in content.parameters]
     summary.tables.extend([top, SimpleTable(cells, headers, names, txt_fmt=fmt_params)])
     if content.notes:
-        summary.add_extra_txt([escaped(note) for note in content.notes])
+        summary.add_extra_txt([note(each) for each in content.notes])
     return summary
 
 

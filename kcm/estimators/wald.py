@@ -162,6 +162,8 @@ def _by_formula(
     parts = [text] if isinstance(text, str) else text
     equations = [e for part in parts for e in re.split("," + _OUTSIDE, part)]
     rows = [_equation(equation, names) for equation in equations]
+    if not rows:
+        raise OptionError(_form(names))
     return np.array([row for row, _ in rows]), np.array([target for _, target in rows])
 
 
