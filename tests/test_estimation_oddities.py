@@ -237,6 +237,7 @@ class TestFormulas:
         [
             ("y ~ 1", "mentions no variable to condition on"),
             ("y + x ~ w", "must have one outcome"),
+            ("y ~ 0 | x", "has no regressor"),
             ([("a", "y ~ x")], "a formula, a list of formulas or a mapping"),
         ],
     )

@@ -198,7 +198,7 @@ def _plot_region(region: ConfidenceSet, ax: Any) -> Any:
     ax.figure.colorbar(mesh, ax=ax, label="p-value")
     if not region.is_empty and np.nanmin(surface) < 1 - region.level:
         ax.contour(first, second, surface, levels=[1 - region.level], colors="black")
-    ax.plot(*region.estimate, marker="x", color="black")
+    ax.plot(*region.estimate, "o", markerfacecolor="white", markeredgecolor="black")
     ax.set(
         xlabel=region.names[0],
         ylabel=region.names[1],

@@ -21,7 +21,7 @@ __all__ = ["invert_on_curve", "invert_on_grid"]
 
 # The default curve: this many values, spaced by a hyperbolic sine up to so many standard errors,
 # and two far values that stand for the limits.
-N_VALUES = 41
+N_VALUES = 51
 REACH = 1e3
 FAR = 1e5
 # The default grid of two parameters.

@@ -199,6 +199,8 @@ def _equation(name: str, sample: Sample) -> Equation:
             f"the equation {name!r} must have one outcome; got {', '.join(response)}. Write one "
             "formula for each."
         )
+    if not sample.role("regressors"):
+        raise OptionError(f"the equation {name!r} has no regressor, so nothing to estimate.")
     return Equation(name, response[0], sample.role("regressors"))
 
 
