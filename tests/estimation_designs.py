@@ -114,6 +114,6 @@ def draw_homoskedastic(rng, n):
 
 
 def draw_heteroskedastic(rng, n):
-    """Draw errors of sd .1 + x^2, x uniform on (0, 2)."""
+    """Draw errors of sd .2 + x^2, x uniform on (0, 2)."""
     x = rng.uniform(0, 2, size=n)
-    return {"y": 1 + x + (0.1 + x**2) * rng.normal(size=n), "x": x}
+    return {"y": 1 + x + (0.2 + x**2) * rng.normal(size=n), "x": x}
