@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups
+from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
@@ -49,7 +49,8 @@ def specification_test(
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index.
     kernel : Kernel, optional
-        Default `kcm.kernels.Gaussian()` with the median heuristic.
+        Default `kcm.kernels.Gaussian()` with the median heuristic; for `EstimationResults` on
+        their own conditioning variables, the kernel of the estimate.
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
@@ -87,6 +88,8 @@ def specification_test(
     """
     moment = fitted_moment(fit, conditioning)
     null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
+    if kernel is None and conditioning is None:
+        kernel = own_kernel(fit)
     test = KCMTest(kernel, statistic, null)
     if getattr(null, "groups", None) is None:
         _warn_of_dependence(fit)

@@ -225,6 +225,7 @@ class TestTwoParameters:
         plane = results.confidence_set(["x", "Intercept"], grid=grid)
         assert plane.values.shape == (6, 2)
         assert plane.truncated == ((True, True), (True, True))
+        assert not plane.exhaustive
 
     def test_membership_is_a_test(self, plane):
         with pytest.raises(OptionError, match=r"results\.test_at"):

@@ -115,6 +115,15 @@ class TestConfidenceSets:
         with pytest.raises(OptionError, match=message):
             results().test_at(values)
 
+    def test_an_empty_set_speaks_for_the_values_tried(self):
+        region = results().confidence_set("x", grid=[2.4, 2.6])
+        assert region.is_empty
+        assert region.describe().endswith("rejected at every value tried")
+        assert region.truncated == ((True, False),)
+        plane = results().confidence_set(["x", "w"], grid={"x": [30.0, 31.0], "w": [0.0, 1.0]})
+        assert plane.is_empty
+        assert any(map(any, plane.truncated))
+
     def test_the_default_grid_stays_within_the_bounds(self):
         model = kcm.MMR.from_formula("y ~ x | z", instrumental())
         fit = model.fit(bounds={"x": (1.5, 2.6)})
@@ -188,6 +197,20 @@ class TestClusters:
             null = kcm.Asymptotic(groups=groups)
             assert fit.test(null=null).pvalue == referee.pvalue
             assert kcm.specification_test(fit, null=null).pvalue == pytest.approx(referee.pvalue)
+
+    def test_labels_at_a_known_theta_go_by_index_too(self):
+        data = instrumental()
+        town = pd.Series(np.arange(120) // 4, index=data.index)
+        at = kcm.MMR.from_formula(FORMULA, data.assign(town=town)).at(results().params)
+        referee = at.test(null=kcm.Asymptotic(groups=town.to_numpy()))
+        for groups in (town.sample(frac=1, random_state=0), "town"):
+            assert at.test(null=kcm.Asymptotic(groups=groups)).pvalue == referee.pvalue
+
+    def test_one_warning_for_a_null_without_clusters(self):
+        fit = kcm.MMR.from_formula(FORMULA, instrumental()).fit(groups=np.arange(120) // 4)
+        with pytest.warns(kcm.DependenceWarning) as caught:
+            fit.test_at({"x": 2.0}, null=kcm.Asymptotic())
+        assert len(caught) == 1
 
     def test_missing_labels_are_no_cluster(self):
         groups = ["a", np.nan, "b", "c"] * 30
@@ -325,6 +348,32 @@ class TestBounds:
         )
         with pytest.raises(OptionError, match="at its bound"):
             fit.wald_test("x = 1")
+
+    def test_a_bound_outside_the_domain_is_not_stepped_on(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=150)
+        data = {"x": x, "y": np.log(1e-7) * x + 0.01 * rng.normal(size=150)}
+        moment = kcm.ConditionalMoment(lambda p, r: r["y"] - jnp.log(p["b"]) * r["x"], "x")
+        model = kcm.MMR(moment, data)
+        free = model.fit({"b": 1.5e-7})
+        bounded = model.fit({"b": 1.5e-7}, bounds={"b": (0, None)})
+        assert bounded.params["b"] == pytest.approx(free.params["b"], rel=1e-4)
+
+
+class TestStarts:
+    def test_every_start_given_must_be_defined(self):
+        moment = kcm.ConditionalMoment(lambda p, r: r["y"] - jnp.log(p["b"]) * r["x"], "z")
+        model = kcm.MMR(moment, instrumental())
+        with pytest.raises(DataError, match="not finite in 120 of 120 rows at b = -1"):
+            model.fit([{"b": 1.0}, {"b": -1.0}])
+        assert model.fit({"b": 1.0}, n_starts=6, rng=0).converged
+
+    def test_a_comparison_among_components(self):
+        moment = kcm.ConditionalMoment(
+            lambda p, r: (r["y"] - p["b"] * r["x"], r["y"] > p["b"]), "z"
+        )
+        with pytest.raises(kcm.MomentError, match="bool numbers, which have no derivative"):
+            kcm.MMR(moment, instrumental()).fit({"b": 1.0})
 
 
 class TestRestrictions:

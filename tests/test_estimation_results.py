@@ -227,6 +227,23 @@ class TestPickling:
         with pytest.raises(DataError, match="defined at the top of a module"):
             copy.confidence_set("a")
 
+    def test_another_process_knows_the_data_again(self, own, tmp_path):
+        path = tmp_path / "results.pickle"
+        path.write_bytes(pickle.dumps(own))
+        program = """
+import pickle, sys
+sys.path.insert(0, sys.argv[2])
+results = pickle.load(open(sys.argv[1], "rb"))
+print(results.test_at({"b": 0.5}).pvalue)
+"""
+        run = subprocess.run(
+            [sys.executable, "-c", program, str(path), os.path.dirname(__file__)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert float(run.stdout) == pytest.approx(own.test_at({"b": 0.5}).pvalue, rel=1e-6)
+
     def test_remove_data_keeps_the_numbers(self, results):
         slim = results.remove_data()
         assert len(pickle.dumps(slim)) < len(pickle.dumps(results)) / 5

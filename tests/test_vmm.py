@@ -60,13 +60,68 @@ def test_linear_estimate_is_that_of_a_dense_program(share):
     np.testing.assert_allclose(ours.cov_params(), np.linalg.inv(information) / 250, rtol=1e-4)
 
 
-def test_robust_covariance_is_the_sandwich():
-    data = skewed()
-    ours = kcm.VMM.from_formula("y ~ x | z + w", data, regularization=0.01).fit(cov_type="robust")
-    influence = ours.fitted_moment.influence.sum(axis=1)
-    np.testing.assert_allclose(ours.cov_params(), influence.T @ influence / 250**2, rtol=1e-12)
-    # the influence solves the estimating equation: it sums to zero at the estimate
-    assert np.abs(influence.sum(axis=0)).max() < 1e-6 * np.abs(influence).sum(axis=0).max()
+def dense_influence(results, first, share, columns):
+    """Influence of the efficient estimate of a linear equation, from dense matrices."""
+    k = kcm.gram.matrix(Laplace(), columns)
+    d = first.resid.to_numpy() ** 2
+    n = len(d)
+    # the largest eigenvalue of Omega is that of K^1/2 D K^1/2 / n, or of D^1/2 K D^1/2 / n
+    largest = np.linalg.eigvalsh(np.sqrt(d)[:, None] * k * np.sqrt(d) / n)[-1] / np.mean(d)
+    weight = k @ np.linalg.inv(k @ (d[:, None] / np.mean(d) * k) / n + share * largest * k) @ k
+    s = np.column_stack([np.ones(n), skewed()["x"]])
+    gain = n * weight @ s @ np.linalg.inv(s.T @ weight @ s)
+    return gain * results.resid.to_numpy()[:, None]
+
+
+def test_covariances_are_those_of_a_dense_program():
+    data, share = skewed(), 0.01
+    towns = np.arange(250) // 5
+    first = kcm.MMR.from_formula("y ~ x | z + w", data, Laplace()).fit()
+    model = kcm.VMM.from_formula("y ~ x | z + w", data, Laplace(), regularization=share)
+    robust = model.fit(cov_type="robust")
+    influence = dense_influence(robust, first, share, data[["z", "w"]])
+    np.testing.assert_allclose(robust.cov_params(), influence.T @ influence / 250**2, rtol=1e-5)
+    sums = pd.DataFrame(influence).groupby(towns).sum().to_numpy()
+    clustered = model.fit(groups=towns)
+    assert clustered.cov_type == "cluster"
+    np.testing.assert_allclose(clustered.cov_params(), sums.T @ sums / 250**2, rtol=1e-5)
+
+
+def test_a_system_is_weighed_by_the_kronecker_form():
+    rng = np.random.default_rng(4)
+    x, psi = rng.normal(size=(40, 1)), rng.normal(size=(40, 2)) * [1.0, 30.0]
+    f = low_rank_factor(Laplace(0.5), x, tolerance=1e-15).factor
+    weight = optimal_weight(MomentValues(psi, np.zeros((40, 2, 1))), f, 0.02)
+    size = np.sqrt(np.mean(psi**2, axis=0))
+    g = np.array([np.kron(p / size, row) for p, row in zip(psi, f, strict=True)])
+    omega = g.T @ g / 40
+    ridge = 0.02 * np.linalg.eigvalsh(omega)[-1] * np.eye(len(omega))
+    both = np.kron(np.diag(1 / size), f)  # the components one below the other
+    dense = both @ np.linalg.inv(omega + ridge) @ both.T
+    v = rng.normal(size=(40, 2, 3))
+    stacked = np.vstack([v[:, 0], v[:, 1]])
+    found = weight.apply(v)
+    np.testing.assert_allclose(np.vstack([found[:, 0], found[:, 1]]), dense @ stacked, rtol=1e-8)
+
+
+def test_units_of_one_equation_do_not_matter_to_the_other():
+    data = pd.DataFrame(SIMEQ.draw(np.random.default_rng(0), 300))
+    formulas = {"demand": "q ~ p + r | r + w", "supply": "s ~ p + w | r + w"}
+    fits = [
+        kcm.VMM.from_formula(formulas, data.assign(s=unit * data["q"])).fit() for unit in (1.0, 1e4)
+    ]
+    for name in ("demand.p", "demand.r"):
+        assert fits[1].params[name] == pytest.approx(fits[0].params[name], rel=1e-6)
+        assert fits[1].bse[name] == pytest.approx(fits[0].bse[name], rel=1e-6)
+    assert fits[1].test().pvalue != fits[0].test().pvalue  # the sum over components is in units
+
+
+def test_a_first_step_that_stops_early_is_told(monkeypatch):
+    data = EXPONENTIAL.draw(np.random.default_rng(2), 100)
+    monkeypatch.setattr("kcm.estimators.search.MOST_STEPS", 0)
+    with pytest.warns(kcm.ConvergenceWarning):
+        results = kcm.VMM(EXPONENTIAL.moment, data).fit({"a": 3.0, "b": -2.0}, maxiter=2)
+    assert "The first step did not converge." in results.notes
 
 
 def test_with_a_linear_kernel_it_is_two_step_gmm():
@@ -186,16 +241,6 @@ def test_few_features_are_reported(monkeypatch):
 def test_wrong_regularization(value):
     with pytest.raises(OptionError, match="share of the largest eigenvalue"):
         kcm.VMM.from_formula("y ~ x", skewed(), regularization=value)
-
-
-def test_clusters_need_the_sandwich():
-    data = skewed().assign(town=lambda d: np.arange(len(d)) // 5)
-    model = kcm.VMM.from_formula("y ~ x | z + w", data)
-    results = model.fit(groups="town")
-    influence = results.fitted_moment.influence.sum(axis=1)
-    sums = pd.DataFrame(influence).groupby(data["town"].to_numpy()).sum().to_numpy()
-    assert results.cov_type == "cluster"
-    np.testing.assert_allclose(results.cov_params(), sums.T @ sums / 250**2, rtol=1e-10)
 
 
 def test_a_residual_with_a_kink():

@@ -10,7 +10,7 @@ from kcm.adapters.conditioning import choose_conditioning
 from kcm.adapters.rows import FitRows
 from kcm.moments import FittedMoment
 
-__all__ = ["estimation_rows", "is_estimation", "own_groups", "own_moment"]
+__all__ = ["estimation_rows", "is_estimation", "own_groups", "own_kernel", "own_moment"]
 
 
 def is_estimation(fit: Any) -> bool:
@@ -34,6 +34,11 @@ def own_moment(fit: Any, conditioning: Any) -> FittedMoment:
 def own_groups(fit: Any) -> Any:
     """Clusters of the covariance of the fit, one per observation; None for independent rows."""
     return fit.groups if is_estimation(fit) else None
+
+
+def own_kernel(fit: Any) -> Any:
+    """Kernel of the estimate; None for fits of other libraries."""
+    return fit.kernel if is_estimation(fit) else None
 
 
 def estimation_rows(fit: Any) -> FitRows:

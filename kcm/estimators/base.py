@@ -20,7 +20,7 @@ from kcm.exceptions import OptionError
 from kcm.kernels import Gaussian, Kernel
 from kcm.moments import BoundMoment, LinearMoment, Moment
 
-__all__ = ["Estimator", "Search", "check_estimator"]
+__all__ = ["Estimator", "Search", "prepare_estimator"]
 
 # From a weight and starts to the minimum of the estimator's objective.
 Search = Callable[..., Minimum]
@@ -102,14 +102,17 @@ class Estimator(abc.ABC):
             with exact jacobians.
         n_starts : int
             Starts in all; those not given are drawn around the first one, or within the bounds
-            where both are finite. Default 1.
+            where both are finite. One that is drawn where the residual is not finite counts for
+            nothing. Default 1.
         cov_type : str, optional
-            "robust" (heteroskedasticity, HC0) or "cluster" (sums of the influence within
-            `groups`); `VMM` also has "efficient", its default.
+            "robust" (heteroskedasticity, HC0), the default of `MMR`; "efficient", which `VMM` has
+            and takes by default; "cluster" (sums of the influence within `groups`), the default
+            when there are groups.
         groups : str, Series or array_like of shape (n,), optional
             Clusters: the name of a column of the data, or labels.
         maxiter : int
-            Most evaluations of the moment by one search. Default 200.
+            Most evaluations of the moment by the search from one start, before the exact
+            Gauss-Newton steps. Default 200.
         rng : None, int, numpy Generator or JAX key, optional
             For the starts that are drawn.
 
@@ -125,6 +128,8 @@ class Estimator(abc.ABC):
             When data are missing, constant or not numbers, or the residual is not finite.
         IdentificationError
             When the moment does not determine the parameters; it names those involved.
+        SaturatedModelError
+            By `VMM`, when its first step fits exactly.
         OptionError
             When an option is not valid, or a start lies outside its bounds.
 
@@ -144,7 +149,8 @@ class Estimator(abc.ABC):
         if method == "lm" and np.isfinite(box).any():
             raise OptionError('`method="lm"` knows no `bounds`; use "trf" or "dogbox".')
         starts = read_starts(start, bound, box, n_starts, rng)
-        check_start(bound, starts[0])
+        for given in starts[: max(1, len(several(start)))]:
+            check_start(bound, given)
         codes = read_groups(cov_type, groups, self.data, bound)
         problem = Problem(bound.evaluate, bound.tree.labels, *box)
         search = partial(minimise, problem, method=method, maxiter=maxiter)
@@ -173,7 +179,7 @@ class Estimator(abc.ABC):
             raise OptionError("`params` is needed: the value of each parameter by name.")
         bound, kernel = self._bind(params, "params")
         check_start(bound, bound.start)
-        return fix_parameters(bound, kernel)
+        return fix_parameters(bound, kernel, self)
 
     @property
     def picklable(self) -> bool:
@@ -204,7 +210,7 @@ class Estimator(abc.ABC):
         return check_option(cov_type, self.cov_types, "cov_type")
 
 
-def check_estimator(estimator: Estimator) -> None:
+def prepare_estimator(estimator: Estimator) -> None:
     """Refuse what is not a moment or a kernel, and read a sample as a data frame."""
     if not isinstance(estimator.moment, Moment):
         raise OptionError(

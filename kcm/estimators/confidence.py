@@ -27,11 +27,13 @@ class ConfidenceSet:
         Coverage.
     intervals : tuple of (float, float)
         For one parameter: the region, in order; infinite ends where it is unbounded, empty when
-        the model is rejected at every value. For two: the ranges of the two in the region, on the
-        grid.
+        every value is rejected. For two: the ranges of the two in the region, on the grid.
     truncated : tuple of (bool, bool)
         For each parameter whether the region reaches the lower and the upper end of the values
         that were tried, so that it may go on beyond them.
+    exhaustive : bool
+        Whether the values tried stand for all values, as those of the default grid of one
+        parameter do.
     values : ndarray of shape (m, k)
         The values tried, in order.
     pvalues : ndarray of shape (m,)
@@ -55,6 +57,7 @@ class ConfidenceSet:
     level: float
     intervals: tuple[tuple[float, float], ...]
     truncated: tuple[tuple[bool, bool], ...]
+    exhaustive: bool
     values: Float[np.ndarray, "m k"]
     pvalues: Float[np.ndarray, " m"]
     estimate: tuple[float, ...]
@@ -67,7 +70,7 @@ class ConfidenceSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the model is rejected at every value tried."""
+        """Whether no value tried is kept."""
         return not self.intervals
 
     @property
@@ -97,7 +100,8 @@ class ConfidenceSet:
     def describe(self) -> str:
         """Return the region in words."""
         if self.is_empty:
-            return "empty: the model is rejected at every value"
+            told = "empty: the model is rejected at every value"
+            return told if self.exhaustive else f"{told} tried"
         if len(self.names) == 1:
             return " and ".join(map(_interval, self.intervals))
         pairs = zip(self.names, self.intervals, strict=True)
@@ -105,8 +109,12 @@ class ConfidenceSet:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per value tried: the parameters, the p-value, and whether it is kept."""
-        frame = pd.DataFrame(self.values, columns=list(self.names))
-        return frame.assign(pvalue=self.pvalues, inside=self.pvalues > 1 - self.level)
+        frame = pd.DataFrame(self.values, columns=list(self.names)).assign(pvalue=self.pvalues)
+        inside = frame["pvalue"] > 1 - self.level
+        if len(self.names) == 1:
+            # values without a p-value are kept between two that are
+            inside |= frame["pvalue"].isna() & frame[self.names[0]].map(self.contains)
+        return frame.assign(inside=inside)
 
     def summary(self) -> Summary:
         """Return a table of the region."""

@@ -17,9 +17,9 @@ class Convergence:
         Whether the last Gauss-Newton step, on the exact objective, is below a ten-thousandth of
         a standard error in every parameter that is not at a bound.
     message : str
-        What the algorithm says.
+        What the search says, and how many exact steps followed it.
     n_iterations : int
-        Evaluations of the moment by the search, and Gauss-Newton steps after it.
+        Evaluations of the moment by the search, plus the Gauss-Newton steps after it.
     gradient_norm : float
         Euclidean norm of the gradient of the objective psi'W psi / n^2.
     step : float

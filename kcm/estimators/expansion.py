@@ -47,6 +47,10 @@ class Expansion:
     gain: Float[np.ndarray, "n q p"]
     objective: float
 
+    def influence(self, residuals: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n p"]:
+        """Return l_i, summed over components."""
+        return np.asarray(np.einsum("icp,ic->ip", self.gain, residuals))
+
 
 def expand(values: MomentValues, weight: Weight, labels: Sequence[str]) -> Expansion:
     """Expand the objective at the theta where `values` were evaluated.

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from kcm.contraction import StatisticName
+from kcm.estimators.fitdata import aligned_null
 from kcm.estimators.fitted import known_moment
 from kcm.kernels import Kernel
-from kcm.moments import BoundMoment, FittedMoment
+from kcm.moments import BoundMoment, FittedMoment, told_values
 from kcm.null import Null
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
@@ -31,6 +34,10 @@ class FixedParameters:
         With theta known: no jacobian, no influence.
     kernel : Kernel
         The estimator's kernel.
+    model : Estimator
+        The estimator, with its data.
+    kept : ndarray of int, shape (n,)
+        Positions of the rows used in the data.
 
     Examples
     --------
@@ -46,6 +53,8 @@ class FixedParameters:
     resid: pd.Series | pd.DataFrame
     fitted_moment: FittedMoment
     kernel: Kernel
+    model: Any
+    kept: Int[np.ndarray, " n"]
 
     @property
     def nobs(self) -> int:
@@ -68,7 +77,7 @@ class FixedParameters:
         statistic : {"U", "V"}
             Default "U".
         null : Null, optional
-            Default `kcm.Asymptotic()`.
+            Default `kcm.Asymptotic()`; labels of its clusters as in `Estimator.fit`.
         rng : None, int, numpy Generator or JAX key, optional
             Source of the bootstrap's multipliers.
 
@@ -76,14 +85,15 @@ class FixedParameters:
         -------
         KCMTestResult
         """
-        test = KCMTest(self.kernel if kernel is None else kernel, statistic, null)
-        return test.run(self.fitted_moment, rng)
+        null = aligned_null(null, self.model, self.kept)
+        kernel = self.kernel if kernel is None else kernel
+        return KCMTest(kernel, statistic, null).run(self.fitted_moment, rng)
 
 
-def fix_parameters(bound: BoundMoment, kernel: Kernel) -> FixedParameters:
+def fix_parameters(bound: BoundMoment, kernel: Kernel, model: Any) -> FixedParameters:
     """Evaluate a moment at the parameters that it is bound with."""
     residuals = bound.evaluate(bound.start).residuals
     params = pd.Series(bound.start, index=list(bound.tree.labels), name="params")
-    told = ", ".join(f"{name} = {value:.6g}" for name, value in params.items())
+    told = told_values(bound.tree.labels, bound.start)
     moment = known_moment(bound, residuals, f"known: {told}")
-    return FixedParameters(params, bound.labelled(residuals), moment, kernel)
+    return FixedParameters(params, bound.labelled(residuals), moment, kernel, model, bound.kept)

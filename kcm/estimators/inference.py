@@ -56,6 +56,7 @@ def estimation_results(
             fittedvalues=_fitted(bound, minimum),
             kept=bound.kept,
             groups=groups,
+            fingerprint=bound.fingerprint,
             params=bound.tree.tree(minimum.theta),
             box=box,
         ),
@@ -73,8 +74,7 @@ def _labelled_covariance(
     if cov_type == "efficient":
         own = minimum.expansion.inverse / moment.n_obs
     else:
-        gain, residuals = minimum.expansion.gain, moment.residuals
-        own = covariance(np.einsum("icp,ic->ip", gain, residuals), groups)
+        own = covariance(minimum.expansion.influence(moment.residuals), groups)
     full = np.full((len(labels), len(labels)), np.nan)
     full[np.ix_(minimum.free, minimum.free)] = own
     return pd.DataFrame(full, index=labels, columns=labels)
@@ -102,7 +102,7 @@ def _warned(minimum: Minimum, labels: list[str]) -> list[str]:
         )
         warnings.warn(
             f"the search did not reach a minimum: a step of {ended.step:.3g} standard errors is "
-            f"left after {ended.n_iterations} evaluations ({ended.message}); use another `start`, "
+            f"left after {ended.n_iterations} iterations ({ended.message}); use another `start`, "
             "several of them (`n_starts`), or a larger `maxiter`.",
             ConvergenceWarning,
             stacklevel=4,

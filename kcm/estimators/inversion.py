@@ -75,6 +75,7 @@ def invert_on_curve(
         level=level,
         intervals=_intervals(curve, values, pvalues, runs, ends),
         truncated=(_truncated(pvalues, runs, grid is not None),),
+        exhaustive=grid is None and bool(np.isfinite(pvalues).all()),
         values=values[:, None],
         pvalues=pvalues,
         estimate=(float(theta[own]),),
@@ -108,16 +109,30 @@ def invert_on_grid(
     pvalues = _over(profile, theta, values)
     kept = values[pvalues > 1 - level]
     intervals = tuple((float(c.min()), float(c.max())) for c in kept.T) if len(kept) else ()
-    pairs = zip(intervals, axes, strict=True) if intervals else ()
+    # an empty set is as open as its highest p-value lets it be
+    reached = kept if len(kept) else values[[int(np.nanargmax(pvalues))]]
     return ConfidenceSet(
         names=profile.names,
         level=level,
         intervals=intervals,
-        truncated=tuple((bool(low <= a[0]), bool(high >= a[-1])) for (low, high), a in pairs),
+        truncated=tuple(
+            _reaches(profile, int(j), c, a)
+            for j, c, a in zip(profile.fixed, reached.T, axes, strict=True)
+        ),
+        exhaustive=False,
         values=values,
         pvalues=pvalues,
         estimate=tuple(float(value) for value in theta[profile.fixed]),
     )
+
+
+def _reaches(
+    profile: Profile, j: int, kept: Float[np.ndarray, " k"], tried: Float[np.ndarray, " m"]
+) -> tuple[bool, bool]:
+    """Tell whether values kept reach the ends of the values tried, short of a bound."""
+    low = kept.min() <= tried[0] and tried[0] > profile.lower[j]
+    high = kept.max() >= tried[-1] and tried[-1] < profile.upper[j]
+    return bool(low), bool(high)
 
 
 def _pvalue(
@@ -279,6 +294,9 @@ def _truncated(
     pvalues: Float[np.ndarray, " m"], runs: list[tuple[int, int]], is_given: bool
 ) -> tuple[bool, bool]:
     """Tell whether the region reaches the end of a given grid, or values without a p-value."""
+    if not runs:
+        top = int(np.nanargmax(pvalues))
+        return is_given and top == 0, is_given and top == len(pvalues) - 1
 
     def unknown(k: int) -> bool:
         return bool(np.isnan(pvalues[k])) if 0 <= k < len(pvalues) else is_given
@@ -291,7 +309,7 @@ def _crossing(curve: Curve, outside: float, inside: float) -> float:
     from scipy.optimize import brentq
 
     if not curve(float(outside)) <= 0 < curve(float(inside)):
-        # a search from elsewhere has found another minimum there
-        return float(inside)
+        # a search from elsewhere has found another minimum there: rather too wide a set
+        return float(outside)
     gap = abs(inside - outside)
     return float(brentq(curve, float(outside), float(inside), xtol=PRECISION * gap))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from jaxtyping import Float
 
-from kcm.estimators.base import Estimator, Search, check_estimator
+from kcm.estimators.base import Estimator, Search, prepare_estimator
 from kcm.estimators.search import Minimum
 from kcm.estimators.weighting import KernelWeight
 from kcm.kernels import Kernel
@@ -72,7 +72,7 @@ class MMR(Estimator):
     cov_types: ClassVar[tuple[str, ...]] = ("robust", "cluster")
 
     def __post_init__(self) -> None:
-        check_estimator(self)
+        prepare_estimator(self)
 
     def _minimise(
         self,

@@ -12,7 +12,7 @@ from kcm._validation import as_generator, did_you_mean
 from kcm.data import align
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError
-from kcm.moments import BoundMoment
+from kcm.moments import BoundMoment, told_values
 from kcm.null.base import group_codes
 
 __all__ = [
@@ -195,7 +195,7 @@ def check_start(bound: BoundMoment, theta: Float[np.ndarray, " p"]) -> None:
     first = int(np.flatnonzero(bad)[0])
     label = bound.kept[first] if bound.index is None else bound.index[first]
     what = "derivative of the residual" if psi.all() else "residual"
-    told = ", ".join(f"{k} = {v:.6g}" for k, v in zip(bound.tree.labels, theta, strict=True))
+    told = told_values(bound.tree.labels, theta)
     raise DataError(
         f"the {what} is not finite in {int(bad.sum())} of {len(bad)} rows at {told} (first: row "
         f"{label!r}). Start where it is defined, or leave out those rows."
@@ -207,7 +207,7 @@ def read_groups(cov_type: str, groups: Any, data: Any, bound: BoundMoment) -> An
 
     Parameters
     ----------
-    cov_type : {"robust", "cluster"}
+    cov_type : {"robust", "efficient", "cluster"}
     groups : str, Series or array_like, optional
         Name of a column of the data, labels aligned by index, or one label a row.
     data : data frame or mapping

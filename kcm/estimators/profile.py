@@ -15,7 +15,7 @@ from kcm.estimators.search import Problem, minimise, moving_parameters, probe_fr
 from kcm.estimators.weighting import KernelWeight, Weight
 from kcm.kernels import Kernel
 from kcm.low_rank import low_rank_factor
-from kcm.moments import BoundMoment, FittedMoment, MomentValues
+from kcm.moments import BoundMoment, FittedMoment, MomentValues, told_values
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
 from kcm.omnibus import KCMTest
@@ -23,6 +23,7 @@ from kcm.results import KCMTestResult
 
 __all__ = ["Profile", "ProfilePoint", "build_profile"]
 
+# By the search for the other parameters.
 MOST_EVALUATIONS = 200
 # A p-value does not feel a step of so many standard errors.
 NEAR = 1e-2
@@ -182,5 +183,4 @@ def _moving(profile: Profile, theta: Float[np.ndarray, " p"]) -> Int[np.ndarray,
 
 
 def _told(profile: Profile, value: Float[np.ndarray, " k"]) -> str:
-    pairs = zip(profile.names, value, strict=True)
-    return "MMR given " + ", ".join(f"{name} = {v:.6g}" for name, v in pairs)
+    return f"MMR given {told_values(profile.names, value)}"

@@ -5,13 +5,26 @@ from jaxtyping import Float, Int
 
 from kcm.moments import MomentValues
 
-__all__ = ["choose_regularization", "moment_covariance", "moment_rows"]
+__all__ = [
+    "WEAKEST",
+    "choose_regularization",
+    "component_sizes",
+    "moment_covariance",
+    "moment_rows",
+]
 
 N_FOLDS = 5
 # Candidates, as shares of the largest eigenvalue of the covariance operator.
 SHARES = 10.0 ** -np.arange(0.0, 8.5, 0.5)
+WEAKEST = float(SHARES[-1])
 # The information that puts the losses of different parameters in one unit is found with this one.
 UNIT_SHARE = 1e-3
+
+
+def component_sizes(residuals: Float[np.ndarray, "n q"]) -> Float[np.ndarray, " q"]:
+    """Return the root mean square of each component; 1 for one that is zero."""
+    size = np.sqrt(np.mean(residuals**2, axis=0))
+    return np.where(size > 0, size, 1.0)
 
 
 def moment_rows(
@@ -54,9 +67,11 @@ def choose_regularization(
     float
         One of 1, 10^-0.5, ..., 10^-8.
     """
-    rows = moment_rows(values.residuals, factor)
+    size = component_sizes(values.residuals)
+    scaled = MomentValues(values.residuals / size, values.jacobian / size[:, None])
+    rows = moment_rows(scaled.residuals, factor)
     fold = _folds(np.column_stack([conditioning, values.residuals]))
-    losses = np.array([_losses(values, factor, rows, fold == k) for k in np.unique(fold)])
+    losses = np.array([_losses(scaled, factor, rows, fold == k) for k in np.unique(fold)])
     return float(SHARES[_largest_near_best(losses)])
 
 
@@ -83,8 +98,8 @@ def _losses(
     """Loss of the instruments learned without some rows, on these rows, for every share."""
     eigenvalues, vectors = np.linalg.eigh(moment_covariance(rows[~out]))
     eigenvalues, largest = np.maximum(eigenvalues, 0), eigenvalues[-1]
-    slope = vectors.T @ mean_slopes(values.jacobian[~out], factor[~out])
-    held_slope = vectors.T @ mean_slopes(values.jacobian[out], factor[out])
+    slope = vectors.T @ _mean_slopes(values.jacobian[~out], factor[~out])
+    held_slope = vectors.T @ _mean_slopes(values.jacobian[out], factor[out])
     held = vectors.T @ moment_covariance(rows[out]) @ vectors
 
     def instruments(share: float) -> Float[np.ndarray, "k p"]:
@@ -103,7 +118,7 @@ def _loss(
     return float(np.sum(unit * (beta.T @ omega @ beta - 2 * beta.T @ slope)))
 
 
-def mean_slopes(
+def _mean_slopes(
     jacobian: Float[np.ndarray, "n q p"], factor: Float[np.ndarray, "n r"]
 ) -> Float[np.ndarray, "k p"]:
     """Return B, the mean of S_i (x) f_i."""

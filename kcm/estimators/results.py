@@ -14,7 +14,7 @@ from kcm._tables import as_table
 from kcm.contraction import StatisticName
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
-from kcm.estimators.fitdata import FitData, aligned_null
+from kcm.estimators.fitdata import FitData, aligned_null, null_with_groups
 from kcm.estimators.inversion import invert_on_curve, invert_on_grid
 from kcm.estimators.options import read_names, read_values
 from kcm.estimators.prediction import predicted
@@ -196,8 +196,7 @@ class EstimationResults:
     ) -> KCMTestResult:
         """Test the specification: that the moment holds at some theta.
 
-        It relies on the estimate being near theta. Where instruments may be weak, an empty
-        `confidence_set` is the evidence against the model.
+        Where instruments may be weak, an empty `confidence_set` is the safer evidence.
 
         Parameters
         ----------
@@ -220,8 +219,9 @@ class EstimationResults:
             When the covariance is by clusters and `null` is not.
         """
         data = self._data()
-        null = aligned_null(null, self.model, data)
-        return KCMTest(kernel or self.kernel, statistic, null).run(data.fitted_moment, rng)
+        null = null_with_groups(aligned_null(null, self.model, data.kept), data.groups)
+        kernel = self.kernel if kernel is None else kernel
+        return KCMTest(kernel, statistic, null).run(data.fitted_moment, rng)
 
     def test_at(
         self,
@@ -284,15 +284,16 @@ class EstimationResults:
         statistic : {"U", "V"}
             Default "U".
         null : Null, optional
-            Default `kcm.Asymptotic()`, by clusters where the covariance is.
+            Default `kcm.Asymptotic()`, by clusters where the covariance is; from three cumulants
+            beyond 500 observations.
         rng : None, int, numpy Generator or JAX key, optional
             For a bootstrap null; every value sees the same draws.
 
         Returns
         -------
         ConfidenceSet
-            Valid when the instruments are weak for the named parameters. Empty when the model is
-            rejected at every value.
+            Valid when the instruments are weak for the named parameters, as long as the others
+            (estimated by `MMR`) are identified given these. Empty when the model is wrong.
         """
         check_level(level)
         fixed = read_names(names, list(self.params.index))
@@ -341,7 +342,7 @@ class EstimationResults:
         Returns
         -------
         EstimationSummary
-            Prints as text; ``as_html()``, ``as_latex()`` and ``as_csv()`` for documents.
+            Prints as text; also ``as_html()``, ``as_latex()`` and ``as_csv()``.
         """
         return estimation_summary(self, level)
 
@@ -389,9 +390,8 @@ class EstimationResults:
         rng: Any,
     ) -> Profile:
         bound, data, (statistic, null) = self.bound(method), self._data(), test
-        if null is not None:
-            null = aligned_null(null, self.model, data)
-        return build_profile(bound, self.kernel, data, fixed, (statistic, null), rng)
+        options = statistic, aligned_null(null, self.model, data.kept)
+        return build_profile(bound, self.kernel, data, fixed, options, rng)
 
     def _data(self) -> FitData:
         if self.data is None:

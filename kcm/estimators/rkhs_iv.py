@@ -131,12 +131,12 @@ class RKHSIV(RegressorMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from kcm.estimators.rkhs_iv import RKHSIV
+    >>> import kcm
     >>> rng = np.random.default_rng(0)
     >>> z, e = rng.uniform(-3, 3, (500, 2)), rng.normal(size=500)
     >>> x = z[:, :1] + e[:, None] + rng.normal(0, 0.3, (500, 1))
     >>> y = np.abs(x[:, 0]) + e + rng.normal(0, 0.3, 500)
-    >>> fit = RKHSIV().fit(x, y, z)
+    >>> fit = kcm.RKHSIV().fit(x, y, z)
     >>> bool(np.mean((fit.predict(x) - np.abs(x[:, 0])) ** 2) < 0.1)
     True
     """
@@ -330,6 +330,10 @@ def _check_options(estimator: RKHSIV) -> None:
         _check_count(getattr(estimator, name), name)
     for name in ("kernel", "instrument_kernel"):
         _check_kernel(getattr(estimator, name), name)
+    if not isinstance(estimator.fit_intercept, bool | np.bool_):
+        raise OptionError(
+            f"`fit_intercept` must be True or False; got {estimator.fit_intercept!r}."
+        )
     value = estimator.regularization
     if value is None:
         return

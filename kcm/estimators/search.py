@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,7 +12,7 @@ from kcm.estimators.convergence import Convergence
 from kcm.estimators.expansion import Expansion, expand
 from kcm.estimators.weighting import Features, Weight
 from kcm.exceptions import DataError, MomentError, OptionError
-from kcm.moments import MomentValues
+from kcm.moments import MomentValues, told_values
 
 __all__ = [
     "METHODS",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 SearchMethod = Literal["auto", "closed-form", "trf", "dogbox", "lm"]
-METHODS = ("auto", "closed-form", "trf", "dogbox", "lm")
+METHODS: tuple[str, ...] = get_args(SearchMethod)
 
 # Residuals of a linear moment follow their derivative to this share.
 LINEAR = 1e-9
@@ -36,7 +36,9 @@ TOLERANCE = 1e-10
 EPSILON = 1e-15
 # Residuals below this share of the terms that they are made of are rounding errors.
 EXACT = 1e-13
+# Gauss-Newton steps after the search.
 MOST_STEPS = 50
+# So near to a bound, in units of the bound or 1, a parameter is tried on it.
 NEAR = 1e-6
 # A step of this many standard errors changes nothing that matters, and one that counts as zero.
 CONVERGED = 1e-4
@@ -76,11 +78,9 @@ class Problem:
 
     def snapped(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Put parameters that all but reach a bound on it: "trf" stays strictly inside."""
-        for bound in (self.lower, self.upper):
-            near = np.isfinite(bound) & (
-                np.abs(theta - bound) <= NEAR * np.maximum(np.abs(bound), 1)
-            )
-            theta = np.where(near, bound, theta)
+        for end in self.box:
+            near = np.isfinite(end) & (np.abs(theta - end) <= NEAR * np.maximum(np.abs(end), 1))
+            theta = np.where(near, end, theta)
         return theta
 
 
@@ -177,13 +177,18 @@ def _iterate(
     maxiter: int,
 ) -> Minimum:
     features = weight.features()
-    found = [_search(problem, features, start, method, maxiter) for start in starts]
-    ended = [each for each in found if each is not None]
+    ended, failed = [], []
+    for start in starts:
+        try:
+            ended.append(_search(problem, features, start, method, maxiter))
+        except (ValueError, np.linalg.LinAlgError) as error:
+            failed.append((start, error))
     if not ended:
+        start, reason = failed[0]
         raise DataError(
-            f"the residual or its derivative is not finite at {_told(problem.labels, starts[0])}; "
-            "start where it is defined."
-        )
+            f"the search from {told_values(problem.labels, start)} failed: {reason}. The residual "
+            "or its derivative may not be finite there; set `bounds` or another `start`."
+        ) from reason
     return _polished(problem, weight, min(ended, key=lambda each: float(each.cost)))
 
 
@@ -194,7 +199,7 @@ def _search(
     method: str,
     maxiter: int,
 ) -> Any:
-    """Least squares on the features; None from a start where psi is not finite."""
+    """Least squares on the features, a draft of the exact objective."""
     from scipy.optimize import least_squares
 
     @lru_cache(maxsize=2)
@@ -204,41 +209,45 @@ def _search(
         seen = features(stacked) / len(stacked)
         return seen[:, 0], seen[:, 1:]
 
-    if not problem.evaluate(start).finite:
-        return None
     # "lm" takes no bounds and needs each of its tolerances
     own = {"gtol": EPSILON} if method == "lm" else {"bounds": problem.box, "gtol": None}
-    try:
-        with np.errstate(all="ignore"):
-            return least_squares(
-                lambda theta: at(theta.tobytes())[0],
-                start,
-                lambda theta: at(theta.tobytes())[1],
-                method=method,
-                x_scale="jac",
-                ftol=TOLERANCE,
-                xtol=TOLERANCE,
-                max_nfev=maxiter,
-                **own,
-            )
-    except (ValueError, np.linalg.LinAlgError) as error:
-        raise DataError(
-            f"the search from {_told(problem.labels, start)} failed: {error}. The residual or its "
-            "derivative may not be finite there; set `bounds` or another `start`."
-        ) from error
+    with np.errstate(all="ignore"):
+        return least_squares(
+            lambda theta: at(theta.tobytes())[0],
+            start,
+            lambda theta: at(theta.tobytes())[1],
+            method=method,
+            x_scale="jac",
+            ftol=TOLERANCE,
+            xtol=TOLERANCE,
+            max_nfev=maxiter,
+            **own,
+        )
 
 
 def _polished(problem: Problem, weight: Weight, found: Any) -> Minimum:
     """Gauss-Newton steps on the exact objective, from where the search on the features ended."""
-    theta = problem.snapped(np.asarray(found.x, float))
-    values = problem.evaluate(theta)
+    theta, values = _snapped(problem, weight, problem.clipped(np.asarray(found.x, float)))
     n_steps = 0
     while n_steps < MOST_STEPS:
         moved = _exact_step(problem, weight, theta, values)
         if moved is None:
             break
         n_steps, (theta, values) = n_steps + 1, moved
-    return _finished(problem, weight, theta, values, str(found.message), found.nfev + n_steps)
+    message = f"{found.message} {n_steps} Gauss-Newton steps followed."
+    return _finished(problem, weight, theta, values, message, found.nfev + n_steps)
+
+
+def _snapped(
+    problem: Problem, weight: Weight, theta: Float[np.ndarray, " p"]
+) -> tuple[Float[np.ndarray, " p"], MomentValues]:
+    """Put parameters that all but reach a bound on it, unless that is worse."""
+    values, snapped = problem.evaluate(theta), problem.snapped(theta)
+    if np.array_equal(snapped, theta):
+        return theta, values
+    at = problem.evaluate(snapped)
+    better = at.finite and _objective(weight, at) <= (1 + LINEAR) * _objective(weight, values)
+    return (snapped, at) if better else (theta, values)
 
 
 def _exact_step(
@@ -318,7 +327,7 @@ def _free_expansion(
 
 def _in_standard_errors(expansion: Expansion, values: MomentValues) -> float:
     """Return the largest Gauss-Newton step in units of the robust standard error."""
-    influence = np.einsum("icp,ic->ip", expansion.gain, values.residuals)
+    influence = expansion.influence(values.residuals)
     errors = np.sqrt(np.sum(influence**2, axis=0)) / len(influence)
     steps = np.abs(expansion.step)
     ratios = np.divide(steps, errors, out=np.zeros_like(steps), where=errors > 0)
@@ -356,7 +365,3 @@ def _check_parameters_enter(seen: Sequence[MomentValues], labels: Sequence[str])
             f"the parameter {', '.join(idle)} does not enter the residual: its derivative is zero "
             "in every row. Leave it out, or start where the residual depends on it."
         )
-
-
-def _told(labels: Sequence[str], theta: Float[np.ndarray, " p"]) -> str:
-    return ", ".join(f"{name} = {value:.6g}" for name, value in zip(labels, theta, strict=True))

@@ -101,7 +101,7 @@ def estimation_summary(results: "EstimationResults", level: float) -> Estimation
     ]
     right = [
         ("Converged:", "yes" if ended.converged else "NO"),
-        ("Evaluations:", f"{ended.n_iterations}"),
+        ("Iterations:", f"{ended.n_iterations}"),
         ("Objective:", f"{ended.objective:.6g}"),
     ]
     title = f"{results.estimator} estimation of a conditional moment"

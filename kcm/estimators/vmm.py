@@ -1,29 +1,32 @@
 """Efficient estimation: the kernel variational method of moments."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 from jaxtyping import Float
 
-from kcm.estimators.base import Estimator, Search, check_estimator
+from kcm.estimators.base import Estimator, Search, prepare_estimator
 from kcm.estimators.regularization import (
+    WEAKEST,
     choose_regularization,
+    component_sizes,
     moment_covariance,
     moment_rows,
 )
 from kcm.estimators.search import Minimum, fits_exactly
 from kcm.estimators.weighting import KernelWeight, OptimalWeight
-from kcm.exceptions import OptionError, SaturatedModelError
+from kcm.exceptions import ConvergenceWarning, OptionError, SaturatedModelError
 from kcm.kernels import Kernel
-from kcm.low_rank import low_rank_factor
+from kcm.low_rank import LowRankFactor, low_rank_factor
 from kcm.moments import BoundMoment, Moment, MomentValues
 
 __all__ = ["VMM"]
 
-# The features of the optimal weight: directions of K below this share do not matter to it.
-TOLERANCE = 1e-8
+# The features of the optimal weight: a hundredth of the weakest regularisation.
+TOLERANCE = 1e-10
 MOST_FEATURES = 500
 
 
@@ -63,12 +66,16 @@ class VMM(Estimator):
     ------
     OptionError
         When `moment`, `kernel` or `regularization` is something else.
+    SaturatedModelError
+        By `fit`, when the first step fits exactly.
 
     Notes
     -----
     K is replaced by F F', a low-rank factor with at most 500 columns whose residual trace is
-    10^-8 of the trace of K unless that limit is met first; the summary says which. Time
-    O(n r^2 + r^3), memory O(n r).
+    10^-10 of the trace of K unless that limit is met first; the summary says which. Time
+    O(n r^2 + r^3), memory O(n r). The components of a system are weighed in units of their root
+    mean square residual. The folds of the cross-validation, and Omega, take the observations as
+    independent, also with ``groups``; the covariance by clusters does not.
 
     References
     ----------
@@ -97,7 +104,7 @@ class VMM(Estimator):
     cov_types: ClassVar[tuple[str, ...]] = ("efficient", "robust", "cluster")
 
     def __post_init__(self) -> None:
-        check_estimator(self)
+        prepare_estimator(self)
         a = self.regularization
         if a is not None and not (isinstance(a, int | float) and math.isfinite(a) and 0 < a <= 1):
             raise OptionError(
@@ -123,11 +130,27 @@ class VMM(Estimator):
         if share is None:
             share = choose_regularization(first.values, features.factor, bound.conditioning)
         second = search(optimal_weight(first.values, features.factor, share), [first.theta])
-        told = (
-            f"Regularization {share:.3g} of the largest eigenvalue; {features.rank} features, "
-            f"residual trace {features.residual_share:.2g} of the kernel's."
-        )
-        return second, (told,)
+        return second, (*_told_of_first(first), _told(share, features))
+
+
+def _told_of_first(first: Minimum) -> tuple[str, ...]:
+    if first.convergence.converged:
+        return ()
+    warnings.warn(
+        "the first step, by MMR, did not reach a minimum, and the weights rest on it; use another "
+        "`start`, several of them (`n_starts`), or a larger `maxiter`.",
+        ConvergenceWarning,
+        stacklevel=5,
+    )
+    return ("The first step did not converge.",)
+
+
+def _told(share: float, features: LowRankFactor) -> str:
+    weakest = ", the weakest there is" if share <= WEAKEST else ""
+    return (
+        f"Regularization {share:.3g} of the largest eigenvalue{weakest}; {features.rank} features, "
+        f"residual trace {features.residual_share:.2g} of the kernel's."
+    )
 
 
 def optimal_weight(
@@ -146,7 +169,8 @@ def optimal_weight(
     -------
     OptimalWeight
     """
-    omega = moment_covariance(moment_rows(values.residuals, factor))
+    size = component_sizes(values.residuals)
+    omega = moment_covariance(moment_rows(values.residuals / size, factor))
     largest = float(np.linalg.eigvalsh(omega)[-1])
     ridge = share * largest * np.eye(len(omega))
-    return OptimalWeight(factor, np.linalg.cholesky(omega + ridge))
+    return OptimalWeight(factor, size, np.linalg.cholesky(omega + ridge))

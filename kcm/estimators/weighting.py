@@ -74,28 +74,32 @@ class OptimalWeight(Weight):
 
     .. math:: W = (I_q \otimes F)\,(\Omega + a I)^{-1}\,(I_q \otimes F)' ,
 
-    which for q = 1 is K (K D K / n + a K)^+ K with D = diag(psi^2).
+    which for q = 1 is K (K D K / n + a K)^+ K with D = diag(psi^2). Each component of psi is in
+    units of `size` first, so that a does not depend on the units of the equations.
 
     Parameters
     ----------
     factor : ndarray of shape (n, r)
         F.
+    size : ndarray of shape (q,)
+        Root mean square of each component.
     triangle : ndarray of shape (qr, qr)
         Lower Cholesky factor of Omega + a I.
     """
 
     factor: Float[np.ndarray, "n r"]
+    size: Float[np.ndarray, " q"]
     triangle: Float[np.ndarray, "k k"]
 
     def apply(self, v: Float[np.ndarray, "n q m"]) -> Float[np.ndarray, "n q m"]:
         n, q, m = v.shape
         weighted = solve_triangular(self.triangle, self.features()(v), lower=True, trans="T")
         by_component = weighted.reshape(q, -1, m).transpose(1, 0, 2).reshape(-1, q * m)
-        return (self.factor @ by_component).reshape(n, q, m)
+        return (self.factor @ by_component).reshape(n, q, m) / self.size[:, None]
 
     def features(self) -> Features:
         return lambda v: solve_triangular(
-            self.triangle, _factor_products(self.factor, v), lower=True
+            self.triangle, _factor_products(self.factor, v / self.size[:, None]), lower=True
         )
 
 

@@ -10,7 +10,7 @@ from kcm.moments.fitted import (
     scaled_residuals,
 )
 from kcm.moments.linear import LinearMoment
-from kcm.moments.parameters import ParameterTree
+from kcm.moments.parameters import ParameterTree, told_values
 
 __all__ = [
     "BoundMoment",
@@ -24,4 +24,5 @@ __all__ = [
     "as_blocks",
     "scaled_influence",
     "scaled_residuals",
+    "told_values",
 ]

@@ -1,5 +1,6 @@
 """A conditional moment bound to data: ready to be evaluated at any theta."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import final
 
@@ -12,7 +13,14 @@ from kcm.exceptions import DataError
 from kcm.moments.parameters import ParameterTree
 from kcm.moments.residuals import TracedResidual, evaluate_residual
 
-__all__ = ["BoundMoment", "MomentValues"]
+__all__ = ["BoundMoment", "MomentValues", "fingerprint"]
+
+
+def fingerprint(*tables: pd.DataFrame) -> str:
+    """Return a text that changes when a value in one of the tables does."""
+    columns = (table[name].reset_index(drop=True) for table in tables for name in table)
+    hashes = (pd.util.hash_pandas_object(column, index=False).to_numpy() for column in columns)
+    return hashlib.sha256(b"".join(each.tobytes() for each in hashes)).hexdigest()
 
 
 @final
@@ -61,6 +69,8 @@ class BoundMoment:
         The residual in words.
     components : tuple of str
         Names of the q components.
+    fingerprint : str
+        Of the data behind it, as they were given.
     response : ndarray of shape (n, q), optional
         The outcome of each component, where the residual is an outcome less a prediction.
     """
@@ -76,6 +86,7 @@ class BoundMoment:
     index: pd.Index | None
     name: str
     components: tuple[str, ...]
+    fingerprint: str
     response: Float[np.ndarray, "n q"] | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from kcm._validation import as_float_columns_with_missing
 from kcm.data import Sample, align, formula_variables
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, MomentError, OptionError
-from kcm.moments.binding import BoundMoment
+from kcm.moments.binding import BoundMoment, fingerprint
 from kcm.moments.parameters import ParameterTree
 from kcm.moments.residuals import trace_residual
 
@@ -124,6 +124,7 @@ class ConditionalMoment(Moment):
             index=sample.index,
             name=self.name or str(getattr(self.residual, "__name__", "psi")),
             components=_components(self.components, traced.n_components),
+            fingerprint=fingerprint(table[list(traced.columns)], conditioning),
         )
 
 

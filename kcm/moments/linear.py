@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 
 from kcm._tables import as_table
 from kcm.data import Sample
-from kcm.data.formulas import design_like, formula_variables
+from kcm.data.formulas import SIDES, design_like, formula_variables
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError
-from kcm.moments.binding import BoundMoment
+from kcm.moments.binding import BoundMoment, fingerprint
 from kcm.moments.conditional import Moment
 from kcm.moments.parameters import ParameterTree
 from kcm.moments.residuals import trace_residual
@@ -81,6 +81,7 @@ class LinearMoment(Moment):
             index=samples[0].index,
             name=_told(samples),
             components=self.names,
+            fingerprint=fingerprint(_variables(self.formulas, data)),
             response=np.hstack([s.matrix(s.role("response")) for s in samples]),
         )
 
@@ -179,6 +180,12 @@ def _samples(formulas: Sequence[str], data: Any) -> tuple[list[Sample], int]:
     # again on the common rows, because transforms such as `center` look at all rows
     again = [Sample.from_formula(formula, _rows(data, common)) for formula in formulas]
     return [_at(sample, common[sample.kept]) for sample in again], n_dropped
+
+
+def _variables(formulas: Sequence[tuple[str, str]], data: Any) -> pd.DataFrame:
+    """Return the columns that the formulas mention."""
+    sides = (formula_variables(formula, side) for _, formula in formulas for side in SIDES)
+    return as_table(data, "data")[0][list(dict.fromkeys(name for side in sides for name in side))]
 
 
 def _rows(data: Any, kept: Int[np.ndarray, " n"]) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from kcm._validation import as_floats
 from kcm.exceptions import DataError, OptionError
 
-__all__ = ["ParameterTree"]
+__all__ = ["ParameterTree", "told_values"]
 
 
 @final
@@ -123,6 +123,11 @@ class ParameterTree:
         starts = np.concatenate([[0], ends[:-1]])
         parts = zip(starts, ends, self.shapes, strict=True)
         return [vector[int(a) : int(b)].reshape(shape) for a, b, shape in parts]
+
+
+def told_values(labels: Sequence[str], values: Any) -> str:
+    """Write parameters with their values, for messages."""
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip(labels, values, strict=True))
 
 
 def _named(params: Any, argument: str) -> Any:

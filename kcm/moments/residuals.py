@@ -19,7 +19,7 @@ from kcm._validation import did_you_mean, listed
 from kcm.exceptions import DataError, KCMError, MomentError
 from kcm.moments.parameters import ParameterTree
 
-__all__ = ["Residual", "TracedResidual", "evaluate_residual", "trace_residual"]
+__all__ = ["TracedResidual", "evaluate_residual", "trace_residual"]
 
 Residual = Callable[[Any, Any], Any]
 
@@ -215,12 +215,16 @@ def _as_vector(value: Any) -> Float[Array, " q"]:
     vector = jnp.atleast_1d(jnp.asarray(value))
     if vector.ndim > 1 or not vector.size:
         raise MomentError(f"`residual` returned an array of shape {shape}. {_ONE_OBSERVATION}.")
-    if not jnp.issubdtype(vector.dtype, jnp.floating):
+    _check_real(vector)
+    return vector
+
+
+def _check_real(value: Array) -> None:
+    if not jnp.issubdtype(value.dtype, jnp.floating):
         raise MomentError(
-            f"`residual` returned {vector.dtype} numbers, which have no derivative; return a "
+            f"`residual` returned {value.dtype} numbers, which have no derivative; return a "
             "difference of real numbers."
         )
-    return vector
 
 
 def _as_number(entry: Any) -> Float[Array, ""]:
@@ -229,7 +233,9 @@ def _as_number(entry: Any) -> Float[Array, ""]:
             f"`residual` returned a list with an array of shape {np.shape(entry)} in it. "
             f"{_ONE_OBSERVATION}."
         )
-    return jnp.asarray(entry, jnp.float64)
+    number = jnp.asarray(entry)
+    _check_real(number)
+    return number.astype(jnp.float64)
 
 
 def _told(value: Any) -> str:
