@@ -244,6 +244,14 @@ print(results.test_at({"b": 0.5}).pvalue)
         )
         assert float(run.stdout) == pytest.approx(own.test_at({"b": 0.5}).pvalue, rel=1e-6)
 
+    def test_a_known_theta_survives_too(self):
+        moment = kcm.ConditionalMoment(lambda p, r: r["y"] - p["x"] * r["x"], "z")
+        own = kcm.MMR(moment, instrumental())
+        by_formula = kcm.MMR.from_formula("y ~ 0 + x | z", instrumental())
+        for model in (own, by_formula):
+            at = model.at({"x": 2.0})
+            assert pickle.loads(pickle.dumps(at)).test().pvalue == at.test().pvalue
+
     def test_remove_data_keeps_the_numbers(self, results):
         slim = results.remove_data()
         assert len(pickle.dumps(slim)) < len(pickle.dumps(results)) / 5

@@ -34,8 +34,9 @@ class FixedParameters:
         With theta known: no jacobian, no influence.
     kernel : Kernel
         The estimator's kernel.
-    model : Estimator
-        The estimator, with its data.
+    model : Estimator or None
+        The estimator, with its data; None after unpickling when its residual function could not
+        be pickled. Cluster labels then go by position.
     kept : ndarray of int, shape (n,)
         Positions of the rows used in the data.
 
@@ -55,6 +56,11 @@ class FixedParameters:
     kernel: Kernel
     model: Any
     kept: Int[np.ndarray, " n"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        model = self.model if self.model is not None and self.model.picklable else None
+        parts = (self.params, self.resid, self.fitted_moment, self.kernel, model, self.kept)
+        return type(self), parts
 
     @property
     def nobs(self) -> int:

@@ -49,7 +49,12 @@ def estimation_results(
         estimator=name,
         kernel=kernel,
         convergence=minimum.convergence,
-        notes=(*_warned(minimum, labels), *_described(bound, kernel), *notes),
+        notes=(
+            *_told_of_convergence(minimum),
+            *_told_of_bounds(minimum, labels),
+            *_described(bound, kernel),
+            *notes,
+        ),
         data=FitData(
             fitted_moment=moment,
             resid=bound.labelled(minimum.values.residuals),
@@ -93,28 +98,30 @@ def _described(bound: BoundMoment, kernel: Kernel) -> list[str]:
     return told
 
 
-def _warned(minimum: Minimum, labels: list[str]) -> list[str]:
-    told = []
+def _told_of_convergence(minimum: Minimum) -> list[str]:
     ended = minimum.convergence
-    if not ended.converged:
-        told.append(
-            f"Not converged: a step of {ended.step:.3g} standard errors is left ({ended.message})."
-        )
-        warnings.warn(
-            f"the search did not reach a minimum: a step of {ended.step:.3g} standard errors is "
-            f"left after {ended.n_iterations} iterations ({ended.message}); use another `start`, "
-            "several of them (`n_starts`), or a larger `maxiter`.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+    if ended.converged:
+        return []
+    left = f"a step of {ended.step:.3g} standard errors is left"
+    warnings.warn(
+        f"the search did not reach a minimum: {left} after {ended.n_iterations} iterations "
+        f"({ended.message}); use another `start`, several of them (`n_starts`), or a larger "
+        "`maxiter`.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+    return [f"Not converged: {left} ({ended.message})."]
+
+
+def _told_of_bounds(minimum: Minimum, labels: list[str]) -> list[str]:
     held = [label for label, free in zip(labels, minimum.free, strict=True) if not free]
-    if held:
-        names = ", ".join(held)
-        told.append(f"At a bound, without a standard error: {names}.")
-        warnings.warn(
-            f"{names} ended at a bound and is treated as known there: it has no standard error, "
-            "and those of the others do not account for it.",
-            BoundaryWarning,
-            stacklevel=4,
-        )
-    return told
+    if not held:
+        return []
+    names = ", ".join(held)
+    warnings.warn(
+        f"{names} ended at a bound and is treated as known there: it has no standard error, and "
+        "those of the others do not account for it.",
+        BoundaryWarning,
+        stacklevel=4,
+    )
+    return [f"At a bound, without a standard error: {names}."]

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kcm._tables import as_table, is_table, numeric_column
 from kcm._validation import as_float_columns
 from kcm._variation import check_varies
-from kcm.estimators.rkhs_numerics import expansion, weighted
-from kcm.estimators.rkhs_selection import Problem, Solution, solve
+from kcm.estimators.rkhs_numerics import kernel_sum, weighted
+from kcm.estimators.rkhs_selection import CurveProblem, Solution, solve
 from kcm.exceptions import DataError, OptionError, RegularizationBiasWarning
 from kcm.kernels import Gaussian, Kernel, MedianHeuristic
 from kcm.leverage import leverage_scale
@@ -205,7 +205,7 @@ class RKHSIV(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         points = as_float_columns(validate_data(self, X, dtype=np.float64, reset=False), "X")
-        return expansion(
+        return kernel_sum(
             self.kernel_, self.landmarks_, self.dual_coef_, np.array(self.intercept_), points
         )
 
@@ -234,7 +234,9 @@ class RKHSIV(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         warnings.warn(BIAS, RegularizationBiasWarning, stacklevel=2)
-        features = expansion(self.kernel_, self.landmarks_, self._weights, self._shift, self.X_fit_)
+        features = kernel_sum(
+            self.kernel_, self.landmarks_, self._weights, self._shift, self.X_fit_
+        )
         smoothed = weighted(self.instrument_kernel_, self.Z_fit_, features)
         gain = len(features) * smoothed / self._precision
         return FittedMoment(
@@ -252,10 +254,10 @@ def _problem(
     points: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, " n"],
     conditioning: Float[np.ndarray, "n k"],
-) -> Problem:
+) -> CurveProblem:
     n = len(points)
     exact = n <= estimator.max_exact
-    return Problem(
+    return CurveProblem(
         points,
         y,
         estimator.instrument_kernel_,
@@ -267,7 +269,7 @@ def _problem(
 
 
 def _store(
-    estimator: RKHSIV, problem: Problem, solution: Solution, names: tuple[str, ...]
+    estimator: RKHSIV, problem: CurveProblem, solution: Solution, names: tuple[str, ...]
 ) -> RKHSIV:
     mapping = solution.mapping
     estimator.kernel_, estimator.landmarks_ = mapping.kernel, mapping.landmarks

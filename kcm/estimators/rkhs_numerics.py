@@ -14,8 +14,8 @@ from kcm.low_rank import low_rank_factor
 __all__ = [
     "FeatureMap",
     "NormalEquations",
-    "expansion",
     "feature_map",
+    "kernel_sum",
     "weighted",
 ]
 
@@ -212,7 +212,7 @@ def _with_constant(
     )
 
 
-def expansion(
+def kernel_sum(
     kernel: Kernel,
     landmarks: Float[np.ndarray, "r d"],
     weights: Float[np.ndarray, "r ..."],
@@ -226,7 +226,7 @@ def expansion(
     >>> import numpy as np
     >>> from kcm.kernels import Gaussian
     >>> origin = np.zeros((1, 1))
-    >>> expansion(Gaussian(1.0), origin, np.array([3.0]), np.array(1.0), origin)
+    >>> kernel_sum(Gaussian(1.0), origin, np.array([3.0]), np.array(1.0), origin)
     array([4.])
     """
     starts = range(0, len(points), ROWS)

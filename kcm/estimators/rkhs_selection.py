@@ -13,7 +13,7 @@ from kcm.estimators.rkhs_numerics import FeatureMap, NormalEquations, feature_ma
 from kcm.kernels import Kernel
 
 __all__ = [
-    "Problem",
+    "CurveProblem",
     "Solution",
     "gram_blocks",
     "left_out_blocks",
@@ -31,7 +31,7 @@ MOST_LEFT_OUT = 5_000
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
+class CurveProblem:
     """The data of a fit, and what does not depend on the kernel and on lam.
 
     Parameters
@@ -52,7 +52,7 @@ class Problem:
     >>> import numpy as np
     >>> from kcm.kernels import Gaussian
     >>> x = np.arange(9.0)[:, None]
-    >>> Problem(x, x[:, 0], Gaussian(1.0), x, True, 1e-14, 9).fit_intercept
+    >>> CurveProblem(x, x[:, 0], Gaussian(1.0), x, True, 1e-14, 9).fit_intercept
     True
     """
 
@@ -88,7 +88,7 @@ class Solution:
     >>> import numpy as np
     >>> from kcm.kernels import Gaussian
     >>> x, k = np.arange(9.0)[:, None], Gaussian(1.0)
-    >>> solve(Problem(x, x[:, 0], k, x, True, 1e-14, 9), [k], 1e-3, 2).regularization
+    >>> solve(CurveProblem(x, x[:, 0], k, x, True, 1e-14, 9), [k], 1e-3, 2).regularization
     0.001
     """
 
@@ -101,13 +101,13 @@ class Solution:
 
 
 def solve(
-    problem: Problem, kernels: Sequence[Kernel], regularization: float | None, block_size: int
+    problem: CurveProblem, kernels: Sequence[Kernel], regularization: float | None, block_size: int
 ) -> Solution:
     """Return the fit with the smallest leave-out error.
 
     Parameters
     ----------
-    problem : Problem
+    problem : CurveProblem
     kernels : sequence of Kernel
         Candidates, with their bandwidths as numbers.
     regularization : float or None
@@ -124,7 +124,7 @@ def solve(
     >>> import numpy as np
     >>> from kcm.kernels import Gaussian
     >>> x, k = np.linspace(0, 6, 60)[:, None], Gaussian(1.0)
-    >>> fit = solve(Problem(x, np.sin(x[:, 0]), k, x, True, 1e-14, 60), [k], None, 2)
+    >>> fit = solve(CurveProblem(x, np.sin(x[:, 0]), k, x, True, 1e-14, 60), [k], None, 2)
     >>> bool(np.abs(fit.residuals).max() < 1e-2)
     True
     """
@@ -137,7 +137,7 @@ def solve(
 
 
 def _best_of(
-    problem: Problem,
+    problem: CurveProblem,
     kernel: Kernel,
     regularization: float | None,
     base: Float[np.ndarray, "n 2"],
@@ -169,7 +169,7 @@ def _best_of(
     return Solution(mapping, theta, precision, residuals, given[best], errors[best])
 
 
-def _scaled_grid(problem: Problem, kernel: Kernel) -> list[float]:
+def _scaled_grid(problem: CurveProblem, kernel: Kernel) -> list[float]:
     """Return the values of lam that are tried, in the units of the two kernels."""
     scale = gram.diagonal(kernel, problem.points).mean()
     scale *= gram.diagonal(problem.instrument_kernel, problem.conditioning).mean()
