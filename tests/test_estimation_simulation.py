@@ -151,8 +151,8 @@ def test_confidence_sets_with_weak_instruments():
 
 
 def test_confidence_sets_of_a_wrong_model_are_empty():
-    """z^2 enters the outcome; the kernel sees it. 100 replications, n = 150."""
-    regions = [fit_linear(rng, 150, wrong=1.5).confidence_set("x") for rng in generators(150, 100)]
+    """z^2 enters the outcome; the kernel sees it. 50 replications, n = 150."""
+    regions = [fit_linear(rng, 150, wrong=1.5).confidence_set("x") for rng in generators(150, 50)]
     share = np.mean([region.is_empty for region in regions])
     print(f"empty in {share:.2f} of the replications")
     assert share > 0.5
