@@ -15,6 +15,7 @@ __all__ = [
     "check_not_exact",
     "inverse_information",
     "reciprocal",
+    "unit_diagonal",
 ]
 
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
@@ -105,13 +106,28 @@ def inverse_information(information: Float[np.ndarray, "p p"]) -> Float[np.ndarr
     """
     if not np.isfinite(information).all():
         raise _not_concave()
-    size = np.sqrt(np.abs(np.diag(information)))
-    size = np.where(size > 0, size, 1.0)
-    scaled = information / np.outer(size, size)
+    scaled, size = unit_diagonal(information)
     eigenvalues = np.linalg.eigvalsh(scaled)
     if eigenvalues[0] < -_NEGATIVE_CURVATURE * eigenvalues[-1]:
         raise _not_concave()
     return np.asarray(np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size))
+
+
+def unit_diagonal(
+    matrix: Float[np.ndarray, "p p"],
+) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, " p"]]:
+    """Bring rows and columns to unit diagonal, so that units do not decide what is singular.
+
+    Returns
+    -------
+    scaled : ndarray of shape (p, p)
+        The matrix over the outer product of the sizes.
+    size : ndarray of shape (p,)
+        Roots of the diagonal; 1 where it is zero.
+    """
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    size = np.where(size > 0, size, 1.0)
+    return matrix / np.outer(size, size), size
 
 
 def _not_concave() -> DataError:

@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact, reciprocal
+from kcm.adapters.estimate import (
+    Estimate,
+    check_has_data,
+    check_not_exact,
+    reciprocal,
+    unit_diagonal,
+)
 from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
@@ -95,9 +101,7 @@ def _inverse(
     changes neither the residuals nor the null law. Regressors that only their projection on the
     instruments makes collinear are not identified, and neither are the residuals.
     """
-    size = np.sqrt(np.abs(np.diag(bread)))
-    size = np.where(size > 0, size, 1.0)
-    scaled = (bread + bread.T) / 2 / np.outer(size, size)
+    scaled, size = unit_diagonal((bread + bread.T) / 2)
     if np.linalg.matrix_rank(scaled, hermitian=True) < np.linalg.matrix_rank(exog / size):
         raise DataError(
             "`fit`: the instruments do not identify the coefficients: projected on them, the "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
+from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact, unit_diagonal
 from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["moment_conditions"]
@@ -273,9 +273,7 @@ def _inverse(
     changes neither the residuals nor the null law. Those that only the moments do not tell apart
     leave the residuals undetermined.
     """
-    size = np.sqrt(np.abs(np.diag(bread)))
-    size = np.where(size > 0, size, 1.0)
-    scaled = (bread + bread.T) / 2 / np.outer(size, size)
+    scaled, size = unit_diagonal((bread + bread.T) / 2)
     eigenvalues = np.linalg.eigvalsh(scaled)
     positive = np.sum(eigenvalues > eigenvalues.max() * len(size) * np.finfo(float).eps)
     if positive < np.linalg.matrix_rank(jacobian / size):

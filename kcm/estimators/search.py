@@ -166,7 +166,8 @@ def _closed_form(
     values = problem.evaluate(start + step)
     if not (problem.inside(start + step) and _is_linear(first, values, step)):
         return None
-    return _finished(problem, weight, start + step, values, "closed form", 1)
+    free, expansion = _free_expansion(problem, weight, start + step, values)
+    return _finished(start + step, values, free, expansion, "closed form", 1)
 
 
 def _iterate(
@@ -228,14 +229,16 @@ def _search(
 def _polished(problem: Problem, weight: Weight, found: Any) -> Minimum:
     """Gauss-Newton steps on the exact objective, from where the search on the features ended."""
     theta, values = _snapped(problem, weight, problem.clipped(np.asarray(found.x, float)))
+    free, expansion = _free_expansion(problem, weight, theta, values)
     n_steps = 0
-    while n_steps < MOST_STEPS:
-        moved = _exact_step(problem, weight, theta, values)
+    while n_steps < MOST_STEPS and _in_standard_errors(expansion, values) >= NEGLIGIBLE:
+        moved = _descend(problem, weight, theta, free, expansion)
         if moved is None:
             break
         n_steps, (theta, values) = n_steps + 1, moved
+        free, expansion = _free_expansion(problem, weight, theta, values)
     message = f"{found.message} {n_steps} Gauss-Newton steps followed."
-    return _finished(problem, weight, theta, values, message, found.nfev + n_steps)
+    return _finished(theta, values, free, expansion, message, found.nfev + n_steps)
 
 
 def _snapped(
@@ -250,30 +253,20 @@ def _snapped(
     return (snapped, at) if better else (theta, values)
 
 
-def _exact_step(
-    problem: Problem, weight: Weight, theta: Float[np.ndarray, " p"], values: MomentValues
-) -> tuple[Float[np.ndarray, " p"], MomentValues] | None:
-    """Take a Gauss-Newton step; None when it is negligible or the objective does not fall."""
-    free, expansion = _free_expansion(problem, weight, theta, values)
-    if _in_standard_errors(expansion, values) < NEGLIGIBLE:
-        return None
-    step = np.zeros_like(theta)
-    step[free] = expansion.step
-    return _descend(problem, weight, theta, step, expansion.objective)
-
-
 def _descend(
     problem: Problem,
     weight: Weight,
     theta: Float[np.ndarray, " p"],
-    step: Float[np.ndarray, " p"],
-    objective: float,
+    free: Bool[np.ndarray, " p"],
+    expansion: Expansion,
 ) -> tuple[Float[np.ndarray, " p"], MomentValues] | None:
-    """Take the step, or the largest of its halves that lowers the objective."""
+    """Take the Gauss-Newton step, or the largest of its halves that lowers the objective."""
+    step = np.zeros_like(theta)
+    step[free] = expansion.step
     for halving in range(8):
         candidate = problem.clipped(theta + step / 2**halving)
         values = problem.evaluate(candidate)
-        if values.finite and _objective(weight, values) < objective:
+        if values.finite and _objective(weight, values) < expansion.objective:
             return candidate, values
     return None
 
@@ -284,14 +277,13 @@ def _objective(weight: Weight, values: MomentValues) -> float:
 
 
 def _finished(
-    problem: Problem,
-    weight: Weight,
     theta: Float[np.ndarray, " p"],
     values: MomentValues,
+    free: Bool[np.ndarray, " p"],
+    expansion: Expansion,
     message: str,
     n_iterations: int,
 ) -> Minimum:
-    free, expansion = _free_expansion(problem, weight, theta, values)
     left = 0.0 if fits_exactly(values, theta) else _in_standard_errors(expansion, values)
     convergence = Convergence(
         converged=left <= CONVERGED,

@@ -119,13 +119,13 @@ class VMM(Estimator):
         starts: list[Float[np.ndarray, " p"]],
         search: Search,
     ) -> tuple[Minimum, tuple[str, ...]]:
-        first = search(KernelWeight(kernel, bound.conditioning), starts)
+        features = low_rank_factor(kernel, bound.conditioning, TOLERANCE, MOST_FEATURES)
+        first = search(KernelWeight(kernel, bound.conditioning, features), starts)
         if fits_exactly(first.values, first.theta):
             raise SaturatedModelError(
                 "the first step fits exactly: the residuals are zero up to rounding, so the "
                 "moments have no variance to weigh them by. Use `kcm.MMR`."
             )
-        features = low_rank_factor(kernel, bound.conditioning, TOLERANCE, MOST_FEATURES)
         share = self.regularization
         if share is None:
             share = choose_regularization(first.values, features.factor, bound.conditioning)
