@@ -128,6 +128,22 @@ def test_efficient_estimates_with_equal_variances():
     assert vmm < 1.1 * ols
 
 
+def draw_steep(rng, n):
+    """Draw errors of sd .1 + x^2, x uniform on (0, 2): next to none at zero."""
+    x = rng.uniform(0, 2, size=n)
+    return {"y": 1 + x + (0.1 + x**2) * rng.normal(size=n), "x": x}
+
+
+@pytest.mark.parametrize("draw", [draw_steep, draw_homoskedastic])
+def test_efficient_intervals_at_their_worst_are_reported(draw):
+    """N = 400, 500 replications."""
+    truth = {"Intercept": 1.0, "x": 1.0}
+    data = (draw(rng, 400) for rng in generators(400, 500))
+    hits = [covers(kcm.VMM.from_formula("y ~ x", d).fit(), truth) for d in data]
+    print(f"{draw.__name__}, n = 400: VMM covers {np.mean(hits, axis=0)}")
+    assert (np.abs(np.mean(hits, axis=0) - 0.95) < 0.04).all()
+
+
 def first_stage(data):
     return sm.OLS(data["x"], sm.add_constant(data["z"])).fit().fvalue
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from linearmodels.datasets import card, mroz
 from linearmodels.iv import IV2SLS
 from scipy.optimize import minimize
+from scipy.spatial.distance import pdist, squareform
 
 import kcm
 from kcm.estimators import search
@@ -33,8 +34,7 @@ def instrumental(n=300, seed=0):
 
 
 def gaussian_gram(x, kernel):
-    scaled = x / kernel.bandwidth
-    return np.exp(-np.sum((scaled[:, None] - scaled[None]) ** 2, axis=2) / 2)
+    return np.exp(-squareform(pdist(x / kernel.bandwidth, "sqeuclidean")) / 2)
 
 
 def dense_linear(design, outcome, gram):
@@ -104,21 +104,19 @@ REAL = {
         card,
         "lwage ~ educ + exper + expersq + black + south + smsa"
         " | nearc4 + exper + expersq + black + south + smsa",
-        400,
     ),
     "mroz": (
         mroz,
         "np.log(wage) ~ educ + exper + expersq | motheduc + fatheduc + exper + expersq",
-        500,
     ),
 }
 
 
-@pytest.mark.parametrize(("source", "formula", "n_rows"), REAL.values(), ids=REAL.keys())
-def test_real_wage_equations_are_those_of_a_dense_program(source, formula, n_rows):
+@pytest.mark.parametrize(("source", "formula"), REAL.values(), ids=REAL.keys())
+def test_real_wage_equations_are_those_of_a_dense_program(source, formula):
     names = [part.strip() for part in formula.replace("|", "+").replace("~", "+").split("+")]
     raw = [name.removeprefix("np.log(").removesuffix(")") for name in names]
-    data = source.load()[list(dict.fromkeys(raw))].dropna().head(n_rows)
+    data = source.load()[list(dict.fromkeys(raw))].dropna()
     results = kcm.MMR.from_formula(formula, data).fit()
     left, right = formula.split("|")
     regressors = [part.strip() for part in left.split("~")[1].split("+")]
