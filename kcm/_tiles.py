@@ -1,66 +1,95 @@
-"""Tiles of a Gram matrix: how rows are cut, which pairs are visited, and one tile's values."""
+"""How rows are cut into tiles: equal tiles, in few sizes, so that few shapes are compiled."""
 
-import jax.numpy as jnp
+from dataclasses import dataclass
+from typing import final
+
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Shaped
 
-from kcm.kernels import Kernel
+__all__ = ["Layout", "bucket", "layout_of", "padded_points", "tiled", "untiled"]
 
-__all__ = ["gram_block", "padded_points", "point_tiles", "rounded", "tile_pairs", "tiles"]
-
-# Most rows of a tile: a 1,024 x 1,024 block of doubles (8 MB) stays near the processor.
+# Most rows of a tile: a 1,024 x 1,024 block stays in the processor's last cache.
 TILE = 1_024
-# Tiles are rounded up to this many rows so that few sizes compile.
+# Up to this many rows one tile holds all; above it, symmetry saves more than a second tile costs.
+ONE_TILE = 512
+# Sizes are rounded up to a multiple of this.
 ROUNDING = 64
 
 
-def tiles(columns: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "tiles rows m"]:
-    """Cut coefficients into equal tiles, the last one filled up with zeros."""
-    n_rows, n_missing = _tile_shape(len(columns))
-    filled = np.pad(columns, ((0, n_missing), (0, 0)))
-    return filled.reshape(len(filled) // n_rows, n_rows, columns.shape[1])
+@final
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the rows of a sample lie: `shards` devices, `count` tiles each, `rows` rows a tile.
 
+    Parameters
+    ----------
+    rows : int
+        Rows of a tile.
+    count : int
+        Tiles of a device that are visited.
+    capacity : int
+        Tiles of a device that are allocated: `count` rounded up.
+    shards : int
+        Devices.
 
-def point_tiles(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "tiles rows d"]:
-    """Cut points into equal tiles, the last one filled up with copies of the last point.
-
-    A copy, unlike zero, is always in the kernel's domain and near the other points.
+    Examples
+    --------
+    >>> layout_of(3_000)
+    Layout(rows=1024, count=3, capacity=3, shards=1)
     """
-    n_rows, n_missing = _tile_shape(len(points))
-    filled = np.pad(points, ((0, n_missing), (0, 0)), mode="edge")
-    return filled.reshape(len(filled) // n_rows, n_rows, points.shape[1])
+
+    rows: int
+    count: int
+    capacity: int
+    shards: int = 1
 
 
-def padded_points(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
+def layout_of(n: int, most_rows: int = TILE, shards: int = 1) -> Layout:
+    """Return the layout of n rows in tiles of at most `most_rows` rows."""
+    wanted = most_rows if n > 2 * TILE or n <= ONE_TILE else min(most_rows, TILE // 2)
+    per_shard = -(-n // shards)
+    count = -(-per_shard // wanted)
+    rows = min(bucket(-(-per_shard // count)), wanted)
+    return Layout(rows, count, bucket(count, 1), shards)
+
+
+def bucket(size: int, unit: int = ROUNDING) -> int:
+    """Round a size up to a multiple of `unit` with at most three significant bits.
+
+    Nearby sizes then share one compiled program, at the cost of at most a quarter more room.
+    """
+    units = -(-size // unit)
+    step = 2 ** max(0, units.bit_length() - 3)
+    return unit * step * -(-units // step)
+
+
+def tiled(
+    values: Shaped[np.ndarray, "n ..."], layout: Layout, *, repeat_last: bool = False
+) -> Shaped[np.ndarray, "tiles rows ..."]:
+    """Cut values into tiles, filled up with zeros or with copies of the last row.
+
+    A copied point, unlike zero, is always in the kernel's domain and near the other points.
+    """
+    shards, room = layout.shards, layout.capacity * layout.rows
+    per_shard, shape = layout.count * layout.rows, values.shape[1:]
+    filled = np.empty((shards, room, *shape), values.dtype)
+    for shard in range(shards):
+        held = values[shard * per_shard : (shard + 1) * per_shard]
+        filled[shard, : len(held)] = held
+        filled[shard, len(held) :] = values[-1] if repeat_last else 0
+    return filled.reshape(shards * layout.capacity, layout.rows, *shape)
+
+
+def untiled(
+    tiles: Shaped[np.ndarray, "tiles rows ..."], layout: Layout, n: int
+) -> Shaped[np.ndarray, "n ..."]:
+    """Put the rows of tiles below each other again, without what was filled up."""
+    shards, room, shape = layout.shards, layout.capacity * layout.rows, tiles.shape[2:]
+    per_shard = layout.count * layout.rows
+    held = tiles.reshape(shards, room, *shape)[:, :per_shard]
+    return held.reshape(shards * per_shard, *shape)[:n]
+
+
+def padded_points(points: Shaped[np.ndarray, "n d"]) -> Shaped[np.ndarray, "m d"]:
     """Fill points up to a rounded number of rows with copies of the last point."""
-    return np.pad(points, ((0, rounded(len(points)) - len(points)), (0, 0)), mode="edge")
-
-
-def rounded(n: int) -> int:
-    """Round a size up, so that nearby sizes share one compiled program."""
-    return ROUNDING * -(-n // ROUNDING)
-
-
-def tile_pairs(n_tiles: int) -> tuple[Int[Array, " p"], Int[Array, " p"]]:
-    """Return the tile pairs (i, j), i <= j, of the upper triangle; for use in compiled code."""
-    first, second = np.triu_indices(n_tiles)
-    return jnp.asarray(first, jnp.int32), jnp.asarray(second, jnp.int32)
-
-
-def gram_block(
-    kernel: Kernel, x: Float[Array, "r d"], y: Float[Array, "r d"], same: Bool[Array, ""]
-) -> Float[Array, "r r"]:
-    """Return k(x_a, y_b) of two tiles; `same` tells that they are one tile.
-
-    The diagonal is taken from the definition: a fast `cross` gives k(x, x) only up to rounding,
-    which is large where the bandwidth is far smaller than the spread of the points.
-    """
-    own = same & jnp.eye(len(x), dtype=bool)
-    return jnp.where(own, kernel.diagonal(x)[:, None], kernel.cross(x, y))
-
-
-def _tile_shape(n: int) -> tuple[int, int]:
-    """Return the rows of a tile and the rows missing to fill the last one."""
-    n_tiles = -(-n // TILE)
-    n_rows = rounded(-(-n // n_tiles))
-    return n_rows, n_tiles * n_rows - n
+    return np.pad(points, ((0, bucket(len(points)) - len(points)), (0, 0)), mode="edge")

@@ -6,8 +6,8 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Float
 
-from kcm import gram
 from kcm.exceptions import SaturatedModelError
+from kcm.gram import GramOperator
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 
@@ -35,9 +35,8 @@ class Contraction:
 
     Attributes
     ----------
-    kernel : Kernel
-        Resolved.
-    conditioning : ndarray of shape (n, d)
+    gram : GramOperator
+        K, exact or approximate.
     scaled_residuals : ndarray of shape (n, q)
         r = psi / s.
     scaled_influence : ndarray of shape (n, p)
@@ -54,8 +53,7 @@ class Contraction:
         Whether p = 0 because theta was given, not estimated.
     """
 
-    kernel: Kernel
-    conditioning: Float[np.ndarray, "n d"]
+    gram: GramOperator
     scaled_residuals: Float[np.ndarray, "n q"]
     scaled_influence: Float[np.ndarray, "n p"]
     projection: Float[np.ndarray, "n p"]
@@ -65,18 +63,26 @@ class Contraction:
     theta_known: bool
 
     @property
+    def kernel(self) -> Kernel:
+        return self.gram.kernel
+
+    @property
+    def conditioning(self) -> Float[np.ndarray, "n d"]:
+        return self.gram.points
+
+    @property
     def n_obs(self) -> int:
         return len(self.conditioning)
 
 
-def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> Contraction:
-    """Contract a moment with a resolved kernel in one pass shared by residuals and jacobian.
+def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName) -> Contraction:
+    """Contract a moment with a Gram matrix in one pass shared by residuals and jacobian.
 
     Parameters
     ----------
     moment : FittedMoment
-    kernel : Kernel
-        With its bandwidths as numbers.
+    gram : GramOperator
+        On the conditioning variables of the moment.
     statistic : {"U", "V"}
         Without or with the terms i = j.
 
@@ -92,24 +98,25 @@ def contract(moment: FittedMoment, kernel: Kernel, statistic: StatisticName) -> 
     Examples
     --------
     >>> import numpy as np
+    >>> from kcm.gram import TiledGram
     >>> from kcm.kernels import Gaussian
     >>> moment = FittedMoment(np.array([1.0, -1.0, 1.0]), np.array([0.0, 1.0, 5.0]))
-    >>> round(contract(moment, Gaussian(1.0), "V").statistic, 4)
+    >>> gram = TiledGram(Gaussian(1.0), moment.conditioning)
+    >>> round(contract(moment, gram, "V").statistic, 4)
     0.5954
     """
     n, q = moment.residuals.shape
     jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
-    diagonal = gram.diagonal(kernel, moment.conditioning)
+    diagonal = gram.diagonal()
     removed = diagonal if statistic == "U" else np.zeros(n)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
-    whole = gram.matvec(kernel, moment.conditioning, columns)
+    whole = gram.product(columns)
     _check_seen(moment.residuals, whole[:, :q], diagonal)
     smoothed = whole - removed[:, None] * columns
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
-        kernel,
-        moment.conditioning,
+        gram,
         residuals,
         influence,
         _projection(residuals, influence, jacobian, smoothed[:, q:].reshape(jacobian.shape)),

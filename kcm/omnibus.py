@@ -1,14 +1,16 @@
 """The kernel conditional moment test: kernel, statistic and null law -> result."""
 
-import math
 from dataclasses import dataclass
-from typing import Any, final
+from numbers import Real
+from typing import Any, Literal, final
 
 import numpy as np
 
 from kcm._validation import as_generator, check_option
-from kcm.contraction import Contraction, StatisticName, contract
-from kcm.exceptions import DataError, OptionError, SaturatedModelError
+from kcm.computation import Computation, Method
+from kcm.contraction import StatisticName
+from kcm.exceptions import OptionError, SaturatedModelError
+from kcm.gram import Execution
 from kcm.kernels import Gaussian, Kernel
 from kcm.moments import FittedMoment, MomentLabels
 from kcm.null import Asymptotic, Null
@@ -39,6 +41,28 @@ class KCMTest:
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
         `Asymptotic()` (default) or `MultiplierBootstrap()`.
+    method : {"auto", "exact", "low-rank"}
+        "exact" uses all pairs of observations, "low-rank" a Nystroem factor of the Gram matrix and
+        says in the result's `certificate` how far its p-value can be from the exact one. "auto",
+        the default, is exact up to 5e11 products (about 30,000 observations) and low-rank beyond;
+        where a low-rank p-value leaves the decision at .01, .05 or .10 open it refines the factor
+        or computes exactly, and says so.
+    tolerance : float, optional
+        The low-rank factor leaves out at most this share of the trace of the Gram matrix, as far
+        as its rank (at most 2,048) and `memory_limit` allow. Default 0.01.
+    memory_limit : int or str, optional
+        Bytes, or text such as "256 MB", for the computation beyond the data. Default: a quarter of
+        the machine's memory, at most 4 GiB.
+    precision : {"double", "mixed", "single"}
+        Of the tiles of the Gram matrix: "mixed", the default, takes double for the statistic and
+        its cumulants and single for bootstrap draws, of which those close to the statistic are
+        computed again in double. Sums are always in double.
+    device : jax.Device or str, optional
+        Where to compute: "cpu", "gpu", "gpu:1". Default: JAX's default device.
+    mesh : jax.sharding.Mesh, optional
+        Several devices that share the work.
+    progress : bool
+        Show a bar when the work is predicted to take more than about five seconds. Default True.
 
     Raises
     ------
@@ -64,6 +88,13 @@ class KCMTest:
     kernel: Kernel | None = None
     statistic: StatisticName = "U"
     null: Null | None = None
+    method: Method = "auto"
+    tolerance: float | None = None
+    memory_limit: Any = None
+    precision: Literal["double", "mixed", "single"] = "mixed"
+    device: Any = None
+    mesh: Any = None
+    progress: bool = True
 
     def __post_init__(self) -> None:
         check_option(self.statistic, ("U", "V"), "statistic")
@@ -75,6 +106,15 @@ class KCMTest:
             raise OptionError(
                 f"`null` must be kcm.Asymptotic() or kcm.MultiplierBootstrap(); got {self.null!r}."
             )
+
+        check_option(self.method, ("auto", "exact", "low-rank"), "method")
+        _check_tolerance(self.tolerance, self.method)
+        self._computation()
+
+    def _computation(self) -> Computation:
+        where = self.memory_limit, self.device, self.mesh
+        execution = Execution(*where, progress=self.progress, precision=self.precision)
+        return Computation(self.method, self.tolerance, execution)
 
     def run(self, fitted_moment: FittedMoment, rng: Any = None) -> KCMTestResult:
         """Test a fitted moment.
@@ -101,10 +141,9 @@ class KCMTest:
         """
         _check_moment(fitted_moment)
         kernel = (self.kernel or Gaussian()).resolve(fitted_moment.conditioning)
-        with np.errstate(over="ignore", invalid="ignore"):
-            contraction = contract(fitted_moment, kernel, self.statistic)
-            _check_finite(contraction)
-        null = (self.null or Asymptotic()).distribution(contraction, as_generator(rng))
+        contraction, null, certificate = self._computation().outcome(
+            fitted_moment, kernel, self.statistic, self.null or Asymptotic(), as_generator(rng)
+        )
         statistic, n = contraction.statistic, fitted_moment.n_obs
         names = fitted_moment.labels
         return KCMTestResult(
@@ -120,6 +159,7 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
+            certificate=certificate,
         )
 
 
@@ -137,11 +177,10 @@ def _check_moment(moment: Any) -> None:
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
 
 
-def _check_finite(contraction: Contraction) -> None:
-    if not math.isfinite(float(np.sum(contraction.scaled_residuals**2))):
-        raise DataError("the `residuals` are too large to be squared; divide them by a constant.")
-    if not math.isfinite(contraction.statistic):
-        raise DataError(
-            f"the statistic is {contraction.statistic}: the kernel {contraction.kernel!r} "
-            "is not finite on these conditioning values."
-        )
+def _check_tolerance(tolerance: Any, method: str) -> None:
+    if tolerance is None:
+        return
+    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < 1:
+        raise OptionError(f"`tolerance` must lie strictly between 0 and 1; got {tolerance!r}.")
+    if method == "exact":
+        raise OptionError('`tolerance` is for a low-rank factor; method="exact" uses none.')

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from kcm.certificate import Certificate
 from kcm.kernels import Kernel
 from kcm.null import NullDistribution
 from kcm.report import Summary
@@ -42,6 +43,8 @@ class KCMTestResult:
         "known", or how it was estimated.
     n_dropped : int
         Rows left out for missing values.
+    certificate : Certificate
+        Whether the p-value is exact or low-rank, and how far a low-rank one can be off.
 
     Examples
     --------
@@ -65,6 +68,7 @@ class KCMTestResult:
     conditioning_names: tuple[str, ...]
     theta: str
     n_dropped: int
+    certificate: Certificate
 
     def __repr__(self) -> str:
         return (
@@ -101,11 +105,13 @@ class KCMTestResult:
             ("Observations", f"{self.n_obs:,}{_dropped(self.n_dropped)}"),
             ("Kernel", repr(self.kernel)),
             ("Null law", self.null_distribution.describe()),
+            *_method_rows(self.certificate),
             (f"Statistic (n x MMR, {self.statistic_name})", f"{self.statistic:.6g}"),
             (f"Critical value ({level:.3g})", f"{critical:.6g}"),
             ("p-value", _pvalue(self.pvalue)),
         )
-        return Summary("Kernel conditional moment test", rows, (self._verdict(level),))
+        notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
+        return Summary("Kernel conditional moment test", rows, notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain numbers and words, ready for JSON."""
@@ -122,6 +128,11 @@ class KCMTestResult:
             "conditioning_names": list(self.conditioning_names),
             "theta": self.theta,
             "n_dropped": self.n_dropped,
+            "method": self.certificate.method,
+            "rank": self.certificate.rank,
+            "residual_share": self.certificate.residual_share,
+            "pvalue_low": self.certificate.pvalue_interval[0],
+            "pvalue_high": self.certificate.pvalue_interval[1],
         }
 
     def to_frame(self) -> "pd.DataFrame":
@@ -139,6 +150,16 @@ class KCMTestResult:
             f"Not rejected at level {level:.3g}: "
             f"no sign that the residual's mean given {names} differs from zero."
         )
+
+
+def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
+    """Return what a reader of a low-rank test must know; an exact one needs no word."""
+    if certificate.method == "exact":
+        return ()
+    share, (low, high) = certificate.residual_share, certificate.pvalue_interval
+    statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
+    method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
+    return ("Method", method), ("Exact p-value within", f"[{_pvalue(low)}, {_pvalue(high)}]")
 
 
 def _dropped(n_dropped: int) -> str:

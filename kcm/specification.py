@@ -1,9 +1,10 @@
 """The front door: test a fitted model."""
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.computation import Method
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
@@ -29,6 +30,13 @@ def specification_test(
     statistic: StatisticName = "U",
     null: Null | None = None,
     rng: Any = None,
+    method: Method = "auto",
+    tolerance: float | None = None,
+    memory_limit: Any = None,
+    precision: Literal["double", "mixed", "single"] = "mixed",
+    device: Any = None,
+    mesh: Any = None,
+    progress: bool = True,
 ) -> KCMTestResult:
     """Test whether a fitted model is correctly specified.
 
@@ -57,6 +65,9 @@ def specification_test(
         `kcm.Asymptotic()` (default) or `kcm.MultiplierBootstrap()`.
     rng : None, int, numpy Generator or JAX key, optional
         Source of randomness of the bootstrap.
+    method, tolerance, memory_limit, precision, device, mesh, progress
+        How the test is computed, as in `kcm.KCMTest`: exact or low-rank, within which memory, in
+        which precision and where. The defaults suit samples of any size.
 
     Returns
     -------
@@ -90,7 +101,8 @@ def specification_test(
     null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
-    test = KCMTest(kernel, statistic, null)
+    how = method, tolerance, memory_limit, precision, device, mesh, progress
+    test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         _warn_of_dependence(fit)
     return test.run(moment, rng)

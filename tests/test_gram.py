@@ -15,22 +15,27 @@ from kcm.exceptions import DataError
 from kcm.kernels import Gaussian
 
 everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
-
-
-@pytest.fixture(params=[64, 128, _tiles.TILE], ids=lambda rows: f"tile={rows}")
-def tile(request, monkeypatch):
-    monkeypatch.setattr(_tiles, "TILE", request.param)
+tile_sizes = pytest.mark.parametrize("rows", [1, 7, 64, 65, 100])
 
 
 @everywhere
-@pytest.mark.usefixtures("tile")
-def test_tiled_equals_dense(kernel, rng):
-    x, v = rng.normal(size=(201, 3)), rng.normal(size=(201, 4))
+@tile_sizes
+def test_tiled_equals_dense_whatever_the_tile(kernel, rows, rng, monkeypatch):
+    monkeypatch.setattr(_tiles, "TILE", rows)
+    x, v = rng.normal(size=(65, 3)), rng.normal(size=(65, 4))
     dense = gram.matrix(kernel, x)
     scale = np.abs(v).T @ np.abs(dense) @ np.abs(v)
     error = gram.quadratic_form(kernel, x, v) - np.einsum("ic,ij,jc->c", v, dense, v)
     assert np.abs(error / np.diag(scale)).max() < 1e-14
-    np.testing.assert_allclose(gram.matvec(kernel, x, v), dense @ v, rtol=1e-12, atol=1e-12)
+    product = np.abs(gram.matvec(kernel, x, v) - dense @ v) / (np.abs(dense) @ np.abs(v))
+    assert product.max() < 1e-14
+
+
+def test_three_columns_of_tiles_and_a_part_of_one(rng):
+    x, v = rng.normal(size=(2 * _tiles.TILE + 700, 2)), rng.normal(size=(2 * _tiles.TILE + 700, 2))
+    dense = gram.matrix(Gaussian(1.0), x)
+    form = gram.quadratic_form(Gaussian(1.0), x, v)
+    np.testing.assert_allclose(form, np.einsum("ic,ij,jc->c", v, dense, v), rtol=1e-12)
 
 
 @settings(max_examples=10)

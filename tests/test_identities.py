@@ -31,6 +31,11 @@ def system(rng):
     )
 
 
+def exactly(kernel, moment):
+    """The Gram matrix with all draws in double precision."""
+    return gram.TiledGram(kernel, moment.conditioning, gram.Execution(precision="double"))
+
+
 def dense_form(moment, kernel, statistic):
     """B by its definition: sum_c A_c' K_0 A_c with A_c = diag(psi_c / s_c) + S_c l' / n."""
     n = moment.n_obs
@@ -66,7 +71,7 @@ def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, 
     codes = group_codes(groupings(200)[groups], 200)
     indicator = np.eye(codes.max() + 1)[codes]
     dense = indicator.T @ dense_form(system, kernel, statistic) @ indicator
-    contraction = contract(system, kernel, statistic)
+    contraction = contract(system, exactly(kernel, system), statistic)
     np.testing.assert_allclose(form.form_matrix(contraction, codes), dense, atol=1e-12)
     sums = form.form_sums(contraction, codes)
     np.testing.assert_allclose(sums.diagonal, np.diag(dense), atol=1e-12)
@@ -93,7 +98,8 @@ def test_the_ols_draw_is_the_refitting_wild_bootstrap(statistic, weights, rng):
         .statistic
         for w in multipliers
     ]
-    contraction = contract(fitted_moment(fit), kernel, statistic)
+    moment = fitted_moment(fit)
+    contraction = contract(moment, exactly(kernel, moment), statistic)
     drawn = draw(contraction, multipliers, np.arange(n))
     np.testing.assert_allclose(drawn, refitted, rtol=1e-10, atol=1e-12)
 
@@ -122,7 +128,7 @@ def test_asymptotic_law_is_that_of_gaussian_draws_of_the_diagonal_free_form(stat
 
 
 def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap(system):
-    contraction = contract(system, Gaussian(1.2), "U")
+    contraction = contract(system, exactly(Gaussian(1.2), system), "U")
     dense = dense_form(system, Gaussian(1.2), "U")
     free = dense - np.diag(np.diag(dense))
     rng = np.random.default_rng(0)

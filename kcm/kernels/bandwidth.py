@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import pdist
 
-from kcm._variation import check_varies
+from kcm._variation import check_varies, rows_by_value
 from kcm.exceptions import OptionError, TiedDistancesWarning
 from kcm.kernels._parameters import Numbers, Parameter, as_parameter, check_positive
 
@@ -104,10 +104,8 @@ def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 def _at_most(n_rows: int, z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
     if len(z) <= n_rows:
         return z
-    # by distance from the mean: the order of rows and columns, and signs, do not matter
-    ordered = z[np.lexsort((*z.T, np.sum(z**2, axis=1)))]
     chosen = np.random.default_rng(SUBSAMPLE_SEED).choice(len(z), n_rows, replace=False)
-    return ordered[chosen]
+    return z[rows_by_value(z)[chosen]]
 
 
 def _median_distance(distances: Float[np.ndarray, " k"]) -> float:

@@ -69,6 +69,13 @@ class Kernel(eqx.Module):
         """Return the kernel with every bandwidth rule replaced by the numbers it gives on x."""
         return self
 
+    def power_of(self, other: "Kernel") -> int | None:
+        """Return the whole number e with self(x, y) = other(x, y) ** e, None where none is known.
+
+        Both resolved. A pass over several kernels then evaluates `other` only.
+        """
+        return None
+
     def __repr__(self) -> str:
         fields = (f"{f.name}={show(getattr(self, f.name))}" for f in dataclasses.fields(self))
         return f"{type(self).__name__}({', '.join(fields)})"

@@ -23,6 +23,9 @@ from kcm.kernels.base import Kernel
 __all__ = ["Gaussian", "InverseMultiquadric", "Laplace"]
 
 CENTRE_POINTS = 16
+# A power's rounding grows with its exponent.
+LARGEST_POWER = 64
+RATIO_ERROR = 1e-14
 
 
 @final
@@ -59,7 +62,12 @@ class Gaussian(Kernel):
         return jnp.exp(-_squared_distance(x, y, numbers(self.bandwidth)) / 2)
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return jnp.exp(-_squared_distances(x, y, numbers(self.bandwidth)) / 2)
+        return jnp.exp(_half_squares(x, y, numbers(self.bandwidth)))
+
+    def power_of(self, other: Kernel) -> int | None:
+        if not isinstance(other, Gaussian):
+            return None
+        return _whole_ratio(numbers(other.bandwidth), numbers(self.bandwidth), 2)
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Gaussian(resolve_bandwidth(self.bandwidth, x))
@@ -98,6 +106,11 @@ class Laplace(Kernel):
 
     def __call__(self, x: Point, y: Point) -> Value:
         return jnp.exp(-jnp.sum(jnp.abs(x - y) / numbers(self.bandwidth)))
+
+    def power_of(self, other: Kernel) -> int | None:
+        if not isinstance(other, Laplace):
+            return None
+        return _whole_ratio(numbers(other.bandwidth), numbers(self.bandwidth), 1)
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Laplace(resolve_bandwidth(self.bandwidth, x))
@@ -143,28 +156,39 @@ class InverseMultiquadric(Kernel):
         )
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return (1 + _squared_distances(x, y, numbers(self.bandwidth))) ** -as_parameter(
-            self.exponent
-        )
+        squares = -2 * _half_squares(x, y, numbers(self.bandwidth))
+        return (1 + squares) ** -as_parameter(self.exponent)
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return InverseMultiquadric(resolve_bandwidth(self.bandwidth, x), self.exponent)
+
+
+def _whole_ratio(large: Numbers, small: Numbers, power: int) -> int | None:
+    """Return (large / small)^power where it is one whole number, up to rounding."""
+    ratios = np.ravel(np.asarray(large / small)) ** power
+    whole = round(float(ratios[0]))
+    close = np.abs(ratios - whole) <= RATIO_ERROR * ratios
+    return whole if 1 <= whole <= LARGEST_POWER and close.all() else None
 
 
 def _squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
     return jnp.sum(((x - y) / bandwidth) ** 2)
 
 
-def _squared_distances(
-    x: Columns, y: Float[Array, "m d"], bandwidth: Numbers
-) -> Float[Array, "n m"]:
-    """Return all scaled squared distances by |x|^2 + |y|^2 - 2 x'y.
+def _half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Float[Array, "n m"]:
+    """Return minus half of all scaled squared distances, as one product of two thin matrices.
 
-    The identity cancels badly for points far from the origin, so both sides are centred first, at
-    the median of a few of the points: a mean would be dragged away by one far point.
+    x'y - |x|^2 / 2 - |y|^2 / 2 is the inner product of (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
+    It cancels badly for points far from the origin, so both sides are centred first, at the median
+    of a few of the points: a mean would be dragged away by one far point.
     """
     centre = jnp.median(y[:: max(1, len(y) // CENTRE_POINTS)], axis=0)
     a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
     b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
-    norms = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)[None, :]
-    return jnp.maximum(norms - 2 * a @ b.T, 0)
+    left = jnp.hstack([a, _half_norms(a), jnp.ones_like(a[:, :1])])
+    right = jnp.hstack([b, jnp.ones_like(b[:, :1]), _half_norms(b)])
+    return jnp.minimum(left @ right.T, 0)
+
+
+def _half_norms(points: Columns) -> Float[Array, "n 1"]:
+    return -jnp.sum(points**2, axis=1, keepdims=True) / 2

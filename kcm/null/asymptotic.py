@@ -11,8 +11,11 @@ from jaxtyping import Float, Int
 from kcm._validation import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import DataError, FewClustersWarning, OptionError
+from kcm.gram.passes import KERNEL_COST
+from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
+from kcm.null.low_rank_form import low_rank_sums
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
@@ -86,6 +89,11 @@ class Asymptotic(Null):
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
 
+    def columns(self, n_obs: int, n_moments: int) -> int:
+        if self.method == "eigenvalues" or n_obs <= MAX_EIGENVALUES:
+            return 0
+        return 4 * KERNEL_COST + 3 * (N_DIRECTIONS + N_PROBES) * n_moments
+
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the law; `rng` is not used."""
         codes = group_codes(self.groups, contraction.n_obs)
@@ -95,6 +103,8 @@ class Asymptotic(Null):
             return spectral_law(form_matrix(contraction, codes))
         if few:
             return cumulant_law(form_matrix(contraction, codes))
+        if isinstance(contraction.gram, LowRankGram):
+            return low_rank_cumulant_law(contraction, codes)
         return tiled_cumulant_law(contraction, codes)
 
 
@@ -126,6 +136,12 @@ def cumulant_law(form: Float[np.ndarray, "m m"]) -> PearsonIII:
     return _pearson(
         float(np.trace(form)), float(np.sum(free**2)), float(np.sum(free * (free @ free)))
     )
+
+
+def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
+    """Return the Pearson III law from the r x r matrix of a low-rank factor."""
+    sums = low_rank_sums(contraction, codes)
+    return _pearson(sums.trace, sums.squares, sums.cubes)
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:

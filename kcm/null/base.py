@@ -64,6 +64,14 @@ class Null(abc.ABC):
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the null law of the statistic of `contraction`."""
 
+    def columns(self, n_obs: int, n_moments: int) -> int:
+        """Return how many products per pair of rows the exact law takes, 0 where unknown.
+
+        A kernel value counts as 32 of them. The size of the work decides between the exact and the
+        low-rank method.
+        """
+        return 0
+
 
 def check_level(level: float) -> None:
     """Refuse a level outside (0, 1)."""

@@ -7,10 +7,11 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm import gram
 from kcm._validation import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
+from kcm.gram.execution import Precision
+from kcm.gram.passes import KERNEL_COST
 from kcm.null.base import Null, NullDistribution, check_level, group_codes
 from kcm.null.multipliers import MULTIPLIERS, Weights
 
@@ -20,6 +21,8 @@ __all__ = ["BootstrapDistribution", "MultiplierBootstrap"]
 BLOCK_SIZE = 2**25
 # Draws equal to the statistic up to rounding count as ties.
 TIE = 1e-12
+# Draws in single precision this close to the statistic, relative to what is rounded, are verified.
+CLOSE = 1e-4
 
 
 @final
@@ -111,6 +114,10 @@ class MultiplierBootstrap(Null):
         if self.n_resamples < 1:
             raise OptionError(f"`n_resamples` must be at least 1; got {self.n_resamples}.")
 
+    def columns(self, n_obs: int, n_moments: int) -> int:
+        per_pass = max(1, BLOCK_SIZE // (n_obs * n_moments))
+        return int(self.n_resamples) * n_moments + KERNEL_COST * -(-self.n_resamples // per_pass)
+
     def distribution(
         self, contraction: Contraction, rng: np.random.Generator
     ) -> BootstrapDistribution:
@@ -136,15 +143,35 @@ def draw(
     multipliers: Float[np.ndarray, "b m"],
     codes: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, " b"]:
-    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`."""
+    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
+
+    A draw in single precision that comes close to the statistic is computed again in double, so
+    that the p-value is that of double precision.
+    """
+    precision = contraction.gram.execution.of_draws
+    draws, size = _draws(contraction, multipliers, codes, precision)
+    if precision == "single" and contraction.gram.execution.of_statistic == "double":
+        close = np.abs(draws - contraction.statistic) <= CLOSE * size
+        if close.any():
+            draws[close] = _draws(contraction, multipliers[close], codes, "double")[0]
+    return draws
+
+
+def _draws(
+    contraction: Contraction,
+    multipliers: Float[np.ndarray, "b m"],
+    codes: Int[np.ndarray, " n"],
+    precision: Precision,
+) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
+    """Return draws, and the size of what is rounded in them."""
     c = contraction
     w = np.ascontiguousarray(multipliers.T[codes])
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
-    forms = gram.quadratic_form(c.kernel, c.conditioning, columns)
+    forms = c.gram.forms(columns, precision)
     plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
     removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
     corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
-    return np.asarray(c.factor * (plain - removed + corrected))
+    return c.factor * (plain - removed + corrected), c.factor * (plain + np.abs(corrected))
 
 
 def _block_sizes(n_resamples: int, n_values: int) -> list[int]:

@@ -5,20 +5,22 @@ observation, or a cluster of them.
 """
 
 from dataclasses import dataclass
-from functools import partial
-from typing import final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from kcm import _tiles, gram
-from kcm._tiles import gram_block, point_tiles, rounded, tile_pairs, tiles
+from kcm._tiles import Layout, bucket
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
-from kcm.kernels import Kernel
+from kcm.gram.blocks import gram_block, in_precision
+from kcm.gram.passes import pass_over_pairs
+from kcm.gram.traversal import Found
+from kcm.low_rank_gram import LowRankGram
+from kcm.null.low_rank_form import low_rank_matrix
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 
@@ -42,26 +44,48 @@ class FormSums:
 
 
 def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
-    """Return B, for few multipliers: m^2 doubles, and tiles of the Gram matrix."""
-    order = np.argsort(codes, kind="stable")
-    n_groups = int(codes.max()) + 1
-    rows = _tile_rows(_arrays(contraction, order))
-    labels = tiles(codes[order].astype(float)[:, None])[..., 0].astype(np.int32)
-    with jax.enable_x64(True):
-        total = _form_matrix(contraction.kernel, rows, labels, rounded(n_groups))
-    return np.array(total)[:n_groups, :n_groups] * contraction.factor
+    """Return B, for few multipliers: m^2 doubles."""
+    if isinstance(contraction.gram, LowRankGram):
+        return low_rank_matrix(contraction, codes)
+    m = int(codes.max()) + 1
+    if m == len(codes):
+        return _dense_form(contraction)[np.ix_(*2 * [np.argsort(codes)])]
+    kernel, rows = _lowered(contraction, _arrays(contraction))
+    rows["labels"] = codes.astype(np.int32)
+    room = np.zeros((bucket(m), 0))
+    total = pass_over_pairs(visit_matrix, (kernel, room), rows, contraction.gram.execution).total
+    return total[:m, :m] * contraction.factor
+
+
+def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
+    c = contraction
+    form = gram.matrix(c.kernel, c.conditioning) - np.diag(c.removed)
+    form *= c.scaled_residuals @ c.scaled_residuals.T
+    moved = c.projection @ c.scaled_influence.T
+    return (form + moved + moved.T) * c.factor
 
 
 def form_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> FormSums:
     """Return the diagonal of B and its off-diagonal sum of squares without holding B."""
     factor, m = contraction.factor, int(codes.max()) + 1
-    if m == len(codes):
-        rows, labels, kept = _tile_rows(_arrays(contraction, np.argsort(codes))), None, np.arange(m)
-    else:
-        rows, labels, kept = _whole_group_rows(contraction, codes)
-    with jax.enable_x64(True):
-        diagonal, squares = _form_sums(contraction.kernel, rows, labels)
-    return FormSums(np.array(diagonal).ravel()[kept] * factor, float(squares) * factor**2)
+    layout, kept = None, np.argsort(codes)
+    rows = _arrays(contraction)
+    if m < len(codes):
+        rows, layout, kept = _whole_group_rows(contraction, codes)
+    kernel, rows = _lowered(contraction, rows)
+    sums = pass_over_pairs(visit_sums, kernel, rows, contraction.gram.execution, layout)
+    return FormSums(sums.rows[kept] * factor, float(sums.total) * factor**2)
+
+
+def _lowered(
+    contraction: Contraction, rows: dict[str, np.ndarray]
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Bring kernel, points and coefficients to the precision of the statistic."""
+    precision = contraction.gram.execution.of_statistic
+    kernel, points = in_precision(contraction.kernel, rows["x"], precision)
+    number = np.float32 if precision == "single" else np.float64
+    numbers = {k: v.astype(number) for k, v in rows.items() if k not in ("x", "labels")}
+    return kernel, rows | numbers | {"x": points}
 
 
 def apply_form(
@@ -70,7 +94,7 @@ def apply_form(
     """Return B V by one pass over the Gram matrix."""
     c, w = contraction, v[codes]
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
-    smoothed = gram.matvec(c.kernel, c.conditioning, columns) - c.removed[:, None] * columns
+    smoothed = c.gram.product(columns) - c.removed[:, None] * columns
     blocks = np.split(smoothed, c.scaled_residuals.shape[1], axis=1)
     product = sum(r[:, None] * block for r, block in zip(c.scaled_residuals.T, blocks, strict=True))
     product = (
@@ -89,35 +113,33 @@ def _sum_groups(
     return np.add.reduceat(values[order], starts, axis=0)
 
 
-def _arrays(
-    contraction: Contraction, order: Int[np.ndarray, " n"] | slice
-) -> dict[str, np.ndarray]:
+def _arrays(contraction: Contraction) -> dict[str, np.ndarray]:
     c = contraction
     return {
-        "x": c.conditioning[order],
-        "residuals": c.scaled_residuals[order],
-        "influence": c.scaled_influence[order],
-        "projection": c.projection[order],
-        "removed": c.removed[order, None],
+        "x": c.conditioning,
+        "residuals": c.scaled_residuals,
+        "influence": c.scaled_influence,
+        "projection": c.projection,
+        "removed": c.removed,
     }
-
-
-def _tile_rows(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    points = {"x": point_tiles(rows["x"])}
-    return points | {name: tiles(rows[name]) for name in rows if name != "x"}
 
 
 def _whole_group_rows(
     contraction: Contraction, codes: Int[np.ndarray, " n"]
-) -> tuple[dict[str, np.ndarray], Int[np.ndarray, "t r"], Int[np.ndarray, " m"]]:
-    """Return tiles of whole clusters, labels within tiles, and the places of the clusters."""
+) -> tuple[dict[str, np.ndarray], Layout, Int[np.ndarray, " m"]]:
+    """Return rows in tiles of whole clusters with their labels, and the places of the clusters."""
     order, labels, starts = _whole_groups(codes)
-    rows = {name: value[order] for name, value in _arrays(contraction, slice(None)).items()}
+    n_tiles, n_rows = labels.shape
+    rows = {name: value[order.ravel()] for name, value in _arrays(contraction).items()}
     for name in rows.keys() - {"x"}:
-        rows[name][labels < 0] = 0.0
+        rows[name][labels.ravel() < 0] = 0.0
     sizes = np.diff(starts, append=codes.max() + 1)
-    places = [np.arange(size) + tile * labels.shape[1] for tile, size in enumerate(sizes)]
-    return rows, np.maximum(labels, 0), np.concatenate(places)
+    places = [np.arange(size) + tile * n_rows for tile, size in enumerate(sizes)]
+    shards = contraction.gram.execution.n_devices
+    count = -(-n_tiles // shards)
+    layout = Layout(n_rows, count, bucket(count, 1), shards)
+    rows["labels"] = np.maximum(labels, 0).ravel()
+    return rows, layout, np.concatenate(places)
 
 
 def _whole_groups(
@@ -161,12 +183,12 @@ def _assign_tiles(
         starts.append(stop)
 
 
-def _block(kernel: Kernel, rows: dict[str, Array], i: Array, j: Array) -> Float[Array, "r r"]:
+def _block(
+    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
+) -> Float[Array, "r r"]:
     """Return one tile of the n x n form before clusters are summed, without its factor."""
-    a = {name: value[i] for name, value in rows.items()}
-    b = {name: value[j] for name, value in rows.items()}
-    values = gram_block(kernel, a["x"], b["x"], i == j)
-    removed = jnp.where(i == j, jnp.diag(a["removed"][:, 0]), 0.0)
+    values = gram_block(kernel, a["x"], b["x"], same).astype(a["removed"].dtype)
+    removed = jnp.where(same, jnp.diag(a["removed"]), jnp.zeros_like(values))
     return (
         (values - removed) * (a["residuals"] @ b["residuals"].T)
         + a["projection"] @ b["influence"].T
@@ -174,37 +196,26 @@ def _block(kernel: Kernel, rows: dict[str, Array], i: Array, j: Array) -> Float[
     )
 
 
-@jax.jit
-def _form_sums(
-    kernel: Kernel, rows: dict[str, Array], labels: Int[Array, "t r"] | None
-) -> tuple[Float[Array, "t r"], Float[Array, ""]]:
-    n_tiles, n_rows = rows["x"].shape[:2]
-
-    def visit(
-        carry: tuple[Array, Array], pair: tuple[Array, Array]
-    ) -> tuple[tuple[Array, Array], None]:
-        (diagonal, squares), (i, j) = carry, pair
-        block = _block(kernel, rows, i, j)
-        if labels is not None:
-            block = _sum_labels(block, labels[i], labels[j], n_rows, n_rows)
-        own = jnp.where(i == j, jnp.diagonal(block), 0.0)
-        weight = jnp.where(i == j, 1.0, 2.0)
-        return (diagonal.at[i].add(own), squares + weight * (jnp.sum(block**2) - own @ own)), None
-
-    start = jnp.zeros((n_tiles, n_rows)), jnp.zeros(())
-    return lax.scan(visit, start, tile_pairs(n_tiles))[0]
+def visit_sums(
+    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
+) -> Found:
+    """Add the squares off the diagonal to the total, and the diagonal to the rows."""
+    block = _block(kernel, a, b, same)
+    if "labels" in a:
+        block = _sum_labels(block, a["labels"], b["labels"], *block.shape)
+    own = jnp.where(same, jnp.diagonal(block), jnp.zeros_like(block[0]))
+    squares = jnp.sum(block**2, dtype=jnp.float64) - jnp.sum(own**2, dtype=jnp.float64)
+    return Found(jnp.where(same, 1.0, 2.0) * squares, own, jnp.zeros_like(own))
 
 
-@partial(jax.jit, static_argnames="m")
-def _form_matrix(
-    kernel: Kernel, rows: dict[str, Array], labels: Int[Array, "t r"], m: int
-) -> Float[Array, "m m"]:
-    def visit(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
-        i, j = pair
-        summed = _sum_labels(_block(kernel, rows, i, j), labels[i], labels[j], m, m)
-        return total + summed + jnp.where(i == j, 0.0, summed.T), None
-
-    return lax.scan(visit, jnp.zeros((m, m)), tile_pairs(len(labels)))[0]
+def visit_matrix(
+    kernel_and_room: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
+) -> Found:
+    """Add a tile, and its mirror image, to the m x m matrix; `room` has m rows."""
+    kernel, room = kernel_and_room
+    m = len(room)
+    summed = _sum_labels(_block(kernel, a, b, same), a["labels"], b["labels"], m, m)
+    return Found(summed + jnp.where(same, jnp.zeros_like(summed), summed.T))
 
 
 def _sum_labels(

@@ -1,0 +1,150 @@
+"""How a p-value was computed, and how far it can be from that of the exact method."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from itertools import product
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from kcm.null import BootstrapDistribution, NullDistribution, PearsonIII, WeightedChiSquare
+from kcm.residual_bounds import ResidualBounds
+
+__all__ = ["Certificate", "pvalue_interval"]
+
+# The exact method estimates the skewness with a standard error of at most .008; three of them.
+SKEWNESS_ERROR = 0.024
+# Multiples of its standard deviation at which the tail of what is left out is looked at.
+REACHES = np.geomspace(2.0, 80.0, 12)
+# Chance that a bound on a draw, or on the statistic, fails.
+RISK = 1e-4
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How a p-value was computed, and how far it can be from that of the exact method.
+
+    Parameters
+    ----------
+    method : {"exact", "low-rank"}
+    rank : int or None
+        Rank of the factor; None for the exact method.
+    residual_share : float
+        tr(K - F F') / tr K: what the factor leaves out, 0 for the exact method.
+    statistic_exact : bool
+        Whether the statistic was computed from all pairs.
+    pvalue_interval : tuple of two floats
+        Contains the p-value of the exact method.
+    notes : tuple of str
+        What was done on the way, in sentences.
+
+    Examples
+    --------
+    >>> Certificate("low-rank", 223, 0.009, True, (0.049, 0.051)).straddles(0.05)
+    True
+    """
+
+    method: str
+    rank: int | None
+    residual_share: float
+    statistic_exact: bool
+    pvalue_interval: tuple[float, float]
+    notes: tuple[str, ...] = ()
+
+    def straddles(self, level: float) -> bool:
+        """Tell whether the interval leaves open if the exact p-value is at most `level`."""
+        low, high = self.pvalue_interval
+        return low <= level < high
+
+
+@singledispatch
+def pvalue_interval(
+    law: NullDistribution, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """Return an interval for the p-value that the exact Gram matrix would give.
+
+    Parameters
+    ----------
+    law : NullDistribution
+        Of the low-rank form.
+    statistic : float
+    bounds : ResidualBounds
+        Of what the factor leaves out.
+
+    Returns
+    -------
+    tuple of two floats
+        Between 0 and 1, and (0, 1) for a law of which nothing is known here. Where the statistic is not exact the lower end holds when the model is
+        right: what the factor does not see can only add to the exact statistic.
+    """
+    return 0.0, 1.0
+
+
+@pvalue_interval.register
+def _of_cumulants(
+    law: PearsonIII, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """Vary the cumulants, which determine this law, over what they can be."""
+    norm, s = law.sd / np.sqrt(2), min(bounds.norm, 0.9 * law.sd / np.sqrt(2))
+    cubes = law.skewness * law.sd**3 / 8
+    change = 3 * s * norm**2 + 3 * s**2 * norm + s**3
+    pvalues = []
+    for a, b, d, t in product((-1, 1), (-1, 0, 1), (-1, 1), _statistics(statistic, bounds)):
+        sd = np.sqrt(2) * (norm + b * s)
+        skewness = 8 * (cubes + d * change) / sd**3 + d * SKEWNESS_ERROR
+        moved = PearsonIII(law.mean + a * bounds.trace, sd, float(skewness))
+        pvalues.append(moved.pvalue(t))
+    return min(pvalues), max(pvalues)
+
+
+@pvalue_interval.register
+def _of_eigenvalues(
+    law: WeightedChiSquare, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """P(Q >= t) lies between P(Q_lr >= t + d) - P(|D| >= d) and P(Q_lr >= t - d) + P(|D| >= d)."""
+    low, high = _statistics(statistic, bounds)
+    sd = np.sqrt(2) * bounds.norm
+    steps = REACHES * sd
+    tails = chaos_tail(REACHES)
+    below = [law.pvalue(high + d + bounds.trace) for d in steps] - tails
+    above = [law.pvalue(low - d - bounds.trace) for d in steps] + tails
+    return float(max(below.max(), 0.0)), float(min(above.min(), 1.0))
+
+
+@pvalue_interval.register
+def _of_draws(
+    law: BootstrapDistribution, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """Count the draws that may be on the other side of the statistic."""
+    low, high = _statistics(statistic, bounds)
+    reach = _reach(RISK / len(law.draws), law.multipliers) * np.sqrt(2) * bounds.norm
+    return law.pvalue(high + reach + bounds.trace), law.pvalue(low - reach - bounds.trace)
+
+
+def _statistics(statistic: float, bounds: ResidualBounds) -> tuple[float, float]:
+    """Return the least exact statistic, and the largest when the model is right."""
+    if bounds.statistic_exact:
+        return statistic, statistic
+    reach = _reach(RISK, "gaussian") * np.sqrt(2) * bounds.norm
+    return statistic - bounds.below, statistic + reach + bounds.trace
+
+
+def chaos_tail(reach: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Bound P(|D| >= reach sd) for a quadratic form D in normal or Rademacher variables.
+
+    Centred forms are hypercontractive, E|D|^q <= ((q - 1) sd)^q for q >= 2 (Bonami; Janson 1997,
+    theorem 6.7), and Markov's inequality is minimised over q.
+    """
+    orders = np.arange(2.0, 60.0)
+    bounds = ((orders - 1) / np.asarray(reach)[..., None]) ** orders
+    return np.minimum(bounds.min(axis=-1), 1.0)
+
+
+def _reach(risk: float, multipliers: str) -> float:
+    """Return the multiple of its sd that D exceeds with a chance of at most `risk`."""
+    if multipliers not in ("gaussian", "rademacher"):
+        return float(1 / np.sqrt(risk))  # Chebyshev
+    grid = np.geomspace(1.0, 200.0, 400)
+    return float(grid[np.argmax(chaos_tail(grid) <= risk)])

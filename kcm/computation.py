@@ -1,0 +1,179 @@
+"""The road from a fitted moment to its p-value: exact or low-rank, decided from sizes."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, final
+
+import numpy as np
+
+from kcm.certificate import Certificate, pvalue_interval
+from kcm.contraction import Contraction, StatisticName, contract
+from kcm.exceptions import DataError
+from kcm.gram import Execution, GramOperator, TiledGram
+from kcm.gram.passes import KERNEL_COST
+from kcm.kernels import Kernel
+from kcm.low_rank_gram import affordable_rank, least_tolerance, low_rank_gram
+from kcm.moments import FittedMoment
+from kcm.null import Null, NullDistribution
+from kcm.null.base import group_codes
+from kcm.residual_bounds import residual_bounds
+
+__all__ = ["Computation", "Method", "Outcome"]
+
+Method = Literal["auto", "exact", "low-rank"]
+
+# Products of a kernel value and a number that "auto" takes for the exact method, and that it takes
+# once a low-rank p-value leaves a decision open: about 10 s and 100 s on two cores.
+EXACT_WORK = 5e11
+VERIFYING_WORK = 5e12
+TOLERANCE = 0.01
+# A decision left open is looked at with the tolerance divided by this, so many times.
+REFINEMENT = 10
+REFINEMENTS = 2
+LEVELS = (0.01, 0.05, 0.10)
+
+
+class Outcome(NamedTuple):
+    """What a test found."""
+
+    contraction: Contraction
+    law: NullDistribution
+    certificate: Certificate
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """How a test is computed.
+
+    Parameters
+    ----------
+    method : {"auto", "exact", "low-rank"}
+    tolerance : float or None
+        Residual trace share of the low-rank factor; None for the default 0.01.
+    execution : Execution
+    """
+
+    method: Method
+    tolerance: float | None
+    execution: Execution
+
+    def outcome(
+        self,
+        moment: FittedMoment,
+        kernel: Kernel,
+        statistic: StatisticName,
+        null: Null,
+        rng: np.random.Generator,
+    ) -> Outcome:
+        """Contract, find the null law and certify the p-value."""
+        problem = _Problem(moment, kernel, statistic, null, rng, self.execution)
+        if self.method == "exact":
+            return problem.exact()
+        if self.method == "low-rank":
+            return problem.low_rank(self.tolerance or TOLERANCE)
+        if problem.exact_work() <= EXACT_WORK:
+            return problem.exact()
+        return _until_decided(problem, self.tolerance or TOLERANCE)
+
+
+def _until_decided(problem: "_Problem", tolerance: float) -> Outcome:
+    """Refine a low-rank test while it leaves the decision at a usual level open."""
+    state, notes = problem.rng.bit_generator.state, list[str]()
+    outcome = problem.low_rank(tolerance)
+    while _open_levels(outcome) and problem.refinable(outcome, tolerance, len(notes)):
+        tolerance /= REFINEMENT
+        notes.append(f"{_left_open(outcome)}; tolerance lowered to {tolerance:g}")
+        problem.rng.bit_generator.state = state
+        outcome = problem.low_rank(tolerance)
+    if _open_levels(outcome) and problem.exact_work() <= VERIFYING_WORK:
+        notes.append(f"{_left_open(outcome)}; computed exactly")
+        problem.rng.bit_generator.state = state
+        outcome = problem.exact()
+    elif _open_levels(outcome):
+        notes.append(f'{_left_open(outcome)}; method="exact" settles it')
+    certificate = dataclasses.replace(outcome.certificate, notes=tuple(notes))
+    return outcome._replace(certificate=certificate)
+
+
+def _open_levels(outcome: Outcome) -> list[float]:
+    return [level for level in LEVELS if outcome.certificate.straddles(level)]
+
+
+def _left_open(outcome: Outcome) -> str:
+    levels = " and ".join(f"{level:g}" for level in _open_levels(outcome))
+    rank = outcome.certificate.rank
+    return f"rank {rank:,} left the decision at level {levels} open"
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    moment: FittedMoment
+    kernel: Kernel
+    statistic: StatisticName
+    null: Null
+    rng: np.random.Generator
+    execution: Execution
+
+    def exact(self) -> Outcome:
+        points = self.moment.conditioning
+        contraction = self._contraction(TiledGram(self.kernel, points, self.execution))
+        law = self.null.distribution(contraction, self.rng)
+        pvalue = law.pvalue(contraction.statistic)
+        return Outcome(
+            contraction, law, Certificate("exact", None, 0.0, True, (pvalue, pvalue))
+        )
+
+    def low_rank(self, tolerance: float) -> Outcome:
+        """Approximate the null law; the statistic too where one exact pass is too much work."""
+        points = self.moment.conditioning
+        cap = affordable_rank(len(points), self.execution)
+        gram = low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
+        exact = self.pass_work() <= EXACT_WORK
+        exact = self.pass_work() <= EXACT_WORK
+        contraction = self._contraction(TiledGram(self.kernel, points, self.execution) if exact else gram)
+        contraction = dataclasses.replace(contraction, gram=gram)
+        law = self.null.distribution(contraction, self.rng)
+        unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
+        codes = group_codes(self.null.groups, len(points))
+        bounds = residual_bounds(contraction, codes, *unscaled)
+        interval = pvalue_interval(law, contraction.statistic, bounds)
+        share = gram.residual_share
+        return Outcome(
+            contraction, law, Certificate("low-rank", gram.rank, share, exact, interval)
+        )
+
+    def refinable(self, outcome: Outcome, tolerance: float, n_refined: int) -> bool:
+        """Tell whether a lower tolerance would be met by a factor that can be held."""
+        n = self.moment.n_obs
+        met = outcome.certificate.residual_share <= tolerance
+        return met and n_refined < REFINEMENTS and tolerance / REFINEMENT >= least_tolerance(n)
+
+    def exact_work(self) -> float:
+        """Return the products that the exact statistic and null law take."""
+        n, q = self.moment.residuals.shape
+        return self.pass_work() + float(n**2 * self.null.columns(n, q))
+
+    def pass_work(self) -> float:
+        """Return the products that the exact statistic takes."""
+        n, q = self.moment.residuals.shape
+        p = 0 if self.moment.jacobian is None else self.moment.jacobian.shape[2]
+        return float(n**2 * (KERNEL_COST + q * (1 + p)))
+
+    def _contraction(self, gram: GramOperator) -> Contraction:
+        with np.errstate(over="ignore", invalid="ignore"):
+            contraction = contract(self.moment, gram, self.statistic)
+            check_finite(contraction)
+        return contraction
+
+
+def check_finite(contraction: Contraction) -> None:
+    """Refuse residuals or kernel values that overflow."""
+    if not math.isfinite(float(np.sum(contraction.scaled_residuals**2))):
+        raise DataError("the `residuals` are too large to be squared; divide them by a constant.")
+    if not math.isfinite(contraction.statistic):
+        raise DataError(
+            f"the statistic is {contraction.statistic}: the kernel {contraction.kernel!r} "
+            "is not finite on these conditioning values."
+        )

@@ -1,0 +1,150 @@
+"""Gram matrices that are held: whole, between two sets of points, and the diagonal."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from kcm._tiles import padded_points
+from kcm._validation import as_float_columns
+from kcm.exceptions import DataError, OptionError
+from kcm.gram.blocks import gram_block
+from kcm.gram.execution import double_arithmetic
+from kcm.kernels import Kernel
+
+__all__ = ["check_kernel", "cross", "diagonal", "matrix", "pairwise"]
+
+
+def diagonal(kernel: Kernel, x: Any) -> Float[np.ndarray, " n"]:
+    """Return k(x_i, x_i) for every row of x.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        A bandwidth rule is resolved on `x`.
+    x : array_like of shape (n, d)
+        Points.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Laplace
+    >>> diagonal(Laplace(1.0), np.arange(3.0))
+    array([1., 1., 1.])
+    """
+    points = as_float_columns(x, "x")
+    with double_arithmetic():
+        values = _diagonal(kernel.resolve(points), padded_points(points))
+    return np.array(values)[: len(points)]
+
+
+def matrix(kernel: Kernel, x: Any) -> Float[np.ndarray, "n n"]:
+    """Return the whole Gram matrix, for samples small enough to hold it.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        A bandwidth rule is resolved on `x`.
+    x : array_like of shape (n, d)
+        Points.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        k(x_i, x_j), 8 n^2 bytes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Gaussian
+    >>> matrix(Gaussian(1.0), np.array([0.0, 1.0])).round(4)
+    array([[1.    , 0.6065],
+           [0.6065, 1.    ]])
+    """
+    points = as_float_columns(x, "x")
+    with double_arithmetic():
+        values = _matrix(kernel.resolve(points), padded_points(points))
+    return np.array(values)[: len(points), : len(points)]
+
+
+def cross(kernel: Kernel, x: Any, y: Any) -> Float[np.ndarray, "n m"]:
+    """Return the matrix of kernel values between two sets of points.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        A bandwidth rule is resolved on `x`.
+    x : array_like of shape (n, d)
+        Points.
+    y : array_like of shape (m, d)
+        Points.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        k(x_i, y_j), 8 n m bytes, in double precision.
+
+    Raises
+    ------
+    DataError
+        When `x` and `y` differ in their number of columns or hold values that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Gaussian
+    >>> cross(Gaussian(1.0), np.array([0.0, 1.0]), np.array([0.0])).round(4)
+    array([[1.    ],
+           [0.6065]])
+    """
+    check_kernel(kernel)
+    rows, columns = as_float_columns(x, "x"), as_float_columns(y, "y")
+    if rows.shape[1] != columns.shape[1]:
+        raise DataError(
+            f"`y` has {columns.shape[1]} columns and `x` has {rows.shape[1]}; they must match."
+        )
+    with double_arithmetic():
+        values = _cross(kernel.resolve(rows), padded_points(rows), padded_points(columns))
+    return np.array(values)[: len(rows), : len(columns)]
+
+
+def check_kernel(kernel: Any) -> None:
+    """Refuse what is not a kernel."""
+    if not isinstance(kernel, Kernel):
+        raise OptionError(
+            f"`kernel` must be a kernel such as kcm.kernels.Gaussian(); got {kernel!r}."
+        )
+
+
+@jax.jit
+def _diagonal(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    return kernel.diagonal(x)
+
+
+@jax.jit
+def _matrix(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
+    return gram_block(kernel, x, x, jnp.array(True))
+
+
+@jax.jit
+def _cross(kernel: Kernel, x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    return kernel.cross(x, y)
+
+
+def pairwise(
+    kernel: Kernel, x: Float[np.ndarray, "s d"], y: Float[np.ndarray, "s d"]
+) -> Float[np.ndarray, " s"]:
+    """Return k(x_a, y_a) for pairs of points, in double precision; the kernel is resolved."""
+    with double_arithmetic():
+        return np.asarray(_pairwise(kernel, x, y))
+
+
+@jax.jit
+def _pairwise(kernel: Kernel, x: Float[Array, "s d"], y: Float[Array, "s d"]) -> Float[Array, " s"]:
+    return jax.vmap(kernel)(x, y)

@@ -1,0 +1,91 @@
+"""A Gram matrix as what it does: products and quadratic forms."""
+
+import abc
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from kcm.gram.contractions import product, quadratic_forms
+from kcm.gram.execution import Execution, Precision
+from kcm.gram.matrices import diagonal
+from kcm.kernels import Kernel
+
+__all__ = ["GramOperator", "TiledGram"]
+
+
+class GramOperator(abc.ABC):
+    """The Gram matrix of a kernel on a sample, or an approximation of it.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        Resolved.
+    points : ndarray of shape (n, d)
+    execution : Execution
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Gaussian
+    >>> isinstance(TiledGram(Gaussian(1.0), np.zeros((3, 1))), GramOperator)
+    True
+    """
+
+    __slots__ = ()
+
+    kernel: Kernel
+    points: Float[np.ndarray, "n d"]
+    execution: Execution
+
+    @abc.abstractmethod
+    def diagonal(self) -> Float[np.ndarray, " n"]:
+        """Return k(x_i, x_i)."""
+
+    @abc.abstractmethod
+    def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+        """Return K V in the precision of the statistic."""
+
+    @abc.abstractmethod
+    def forms(
+        self, v: Float[np.ndarray, "n m"], precision: Precision
+    ) -> Float[np.ndarray, " m"]:
+        """Return diag(V'KV)."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class TiledGram(GramOperator):
+    """The exact Gram matrix, visited in tiles and never held.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Resolved.
+    points : ndarray of shape (n, d)
+    execution : Execution
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kcm.kernels import Gaussian
+    >>> gram = TiledGram(Gaussian(1.0), np.array([[0.0], [1.0]]))
+    >>> gram.product(np.ones((2, 1))).round(4).ravel()
+    array([1.6065, 1.6065])
+    """
+
+    kernel: Kernel
+    points: Float[np.ndarray, "n d"]
+    execution: Execution = Execution()
+
+    def diagonal(self) -> Float[np.ndarray, " n"]:
+        return diagonal(self.kernel, self.points)
+
+    def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+        return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
+
+    def forms(
+        self, v: Float[np.ndarray, "n m"], precision: Precision
+    ) -> Float[np.ndarray, " m"]:
+        return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]

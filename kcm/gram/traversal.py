@@ -1,0 +1,191 @@
+"""The walk over the tiles of the upper triangle: the one loop behind every contraction.
+
+What happens at a pair of tiles is a `Visit`; the walk adds up what the visits return. On one
+device the pairs (i, j), i <= j, are walked in one compiled loop. On a mesh each device holds its
+own rows, and the rows of the others travel round a ring; each pair of devices meets once.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Int
+
+__all__ = ["Found", "Sums", "Visit", "LineVisit", "walk_line", "walk_ring", "walk_triangle", "zero_sums"]
+
+AXIS = "shards"
+WHOLE = 2**31 - 1
+
+
+class Found(NamedTuple):
+    """What a visit to a pair of tiles returns.
+
+    Parameters
+    ----------
+    total : pytree of arrays
+        Added up over all pairs.
+    first, second : pytree of arrays
+        Of the same structure; added to the rows of the first and of the second tile.
+    """
+
+    total: Any
+    first: Any = ()
+    second: Any = ()
+
+
+class Sums(NamedTuple):
+    """What the visits add up to, in double precision: over all pairs, and row by row."""
+
+    total: Any
+    rows: Any
+
+
+# kernel, rows of the first tile, rows of the second, whether they are the same tile
+Visit = Callable[[Any, dict[str, Array], dict[str, Array], Bool[Array, ""]], Found]
+LineVisit = Callable[[Any, dict[str, Array]], Sums]
+Pair = tuple[Int[Array, ""], Int[Array, ""]]
+
+
+class Walk(NamedTuple):
+    """An order of tile pairs: row i starts at i (upper triangle) or at (i + parity) mod step."""
+
+    n_tiles: Int[Array, ""] | int
+    upper: bool = True
+    step: int = 1
+    parity: Int[Array, ""] | int = 0
+
+    def start(self, i: Int[Array, ""]) -> Int[Array, ""]:
+        return i if self.upper else (i + self.parity) % self.step
+
+    def first(self) -> Pair:
+        zero = jnp.zeros((), jnp.int32)
+        return self._within(zero, self.start(zero))
+
+    def after(self, pair: Pair) -> Pair:
+        return self._within(pair[0], pair[1] + self.step)
+
+    def _within(self, i: Int[Array, ""], j: Int[Array, ""]) -> Pair:
+        over = j >= self.n_tiles
+        return jnp.where(over, i + 1, i), jnp.where(over, self.start(i + 1), j)
+
+
+def zero_sums(visit: Visit, kernel: Any, rows: dict[str, Array]) -> Sums:
+    """Return the sums before the first visit."""
+    tile = {name: value[0] for name, value in rows.items()}
+    shapes = jax.eval_shape(partial(visit, kernel), tile, tile, jnp.array(True))
+    n_tiles = next(iter(rows.values())).shape[0]
+    total = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float64), shapes.total)
+    by_row = jax.tree.map(lambda s: jnp.zeros((n_tiles, *s.shape), jnp.float64), shapes.first)
+    return Sums(total, by_row)
+
+
+def walk_triangle(
+    visit: Visit,
+    kernel: Any,
+    rows: dict[str, Array],
+    state: tuple[Sums, Pair],
+    n_tiles: Int[Array, ""],
+    n_pairs: Int[Array, ""] | int = WHOLE,
+) -> tuple[Sums, Pair]:
+    """Visit the next `n_pairs` pairs of the upper triangle, and add to the sums."""
+    walk = Walk(n_tiles)
+
+    def visit_pair(state: tuple[Sums, Pair]) -> tuple[Sums, Pair]:
+        sums, (i, j) = state
+        found = visit(kernel, _tile(rows, i), _tile(rows, j), i == j)
+        by_row = _add_to(_add_to(sums.rows, i, found.first), j, found.second)
+        return Sums(_add(sums.total, found.total), by_row), walk.after((i, j))
+
+    return _repeat(visit_pair, state, n_tiles, n_pairs)
+
+
+def walk_rectangle(
+    visit: Visit,
+    kernel: Any,
+    rows: dict[str, Array],
+    others: dict[str, Array],
+    sums: tuple[Any, Any, Any],
+    walk: Walk,
+) -> tuple[Any, Any, Any]:
+    """Visit pairs of tiles of two sets; add to the total and to the rows of either set."""
+
+    def visit_pair(state: tuple[Any, Pair]) -> tuple[Any, Pair]:
+        (total, own, away), (i, j) = state
+        found = visit(kernel, _tile(rows, i), _tile(others, j), jnp.array(False))
+        sums = _add(total, found.total), _add_to(own, i, found.first)
+        return (*sums, _add_to(away, j, found.second)), walk.after((i, j))
+
+    return _repeat(visit_pair, (sums, walk.first()), walk.n_tiles, WHOLE)[0]
+
+
+def walk_line(
+    visit: LineVisit, shared: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]
+) -> Sums:
+    """Visit each tile once: totals are added up, what belongs to rows is kept as it is."""
+    shapes = jax.eval_shape(partial(visit, shared), _tile(rows, 0))
+    total = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float64), shapes.total)
+    room = jax.tree.leaves(rows)[0].shape[0]
+    by_row = jax.tree.map(lambda s: jnp.zeros((room, *s.shape), s.dtype), shapes.rows)
+
+    def step(i: Array, sums: Sums) -> Sums:
+        found = visit(shared, _tile(rows, i))
+        kept = jax.tree.map(lambda a, b: a.at[i].set(b), sums.rows, found.rows)
+        return Sums(_add(sums.total, found.total), kept)
+
+    return lax.fori_loop(0, n_tiles, step, Sums(total, by_row))
+
+
+def walk_ring(
+    visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]
+) -> Sums:
+    """Visit all pairs among the rows of all devices; for use inside `jax.shard_map`."""
+    size, me = lax.axis_size(AXIS), lax.axis_index(AXIS)
+    zeros = zero_sums(visit, kernel, rows)
+    first = Walk(n_tiles).first()
+    (total, own), _ = walk_triangle(visit, kernel, rows, (zeros, first), n_tiles)
+    others, away = rows, zeros.rows
+    for step in range(1, size // 2 + 1):
+        others, away = _pass_on((others, away), -1)
+        walk = Walk(n_tiles, upper=False)
+        if 2 * step == size:  # two devices meet twice: either takes half of the pairs
+            walk = Walk(n_tiles, upper=False, step=2, parity=(me >= step).astype(jnp.int32))
+        total, own, away = walk_rectangle(visit, kernel, rows, others, (total, own, away), walk)
+    return Sums(lax.psum(total, AXIS), _add(own, _pass_on(away, size // 2)))
+
+
+def _repeat(
+    visit_pair: Callable[[tuple[Any, Pair]], tuple[Any, Pair]],
+    state: tuple[Any, Pair],
+    n_tiles: Int[Array, ""] | int,
+    n_pairs: Int[Array, ""] | int,
+) -> tuple[Any, Pair]:
+    def unfinished(counted: tuple[tuple[Any, Pair], Array]) -> Array:
+        (_, (i, _)), count = counted
+        return (i < n_tiles) & (count < n_pairs)
+
+    def step(counted: tuple[tuple[Any, Pair], Array]) -> tuple[tuple[Any, Pair], Array]:
+        return visit_pair(counted[0]), counted[1] + 1
+
+    return lax.while_loop(unfinished, step, (state, jnp.zeros((), jnp.int32)))[0]
+
+
+def _tile(rows: dict[str, Array], place: Array | int) -> dict[str, Array]:
+    return {name: value[place] for name, value in rows.items()}
+
+
+def _add(old: Any, new: Any) -> Any:
+    return jax.tree.map(lambda a, b: a + b.astype(a.dtype), old, new)
+
+
+def _add_to(rows: Any, place: Array, new: Any) -> Any:
+    return jax.tree.map(lambda a, b: a.at[place].add(b.astype(a.dtype)), rows, new)
+
+
+def _pass_on(values: Any, by: int) -> Any:
+    """Pass values round the ring: what device k holds goes to device k + by."""
+    size = lax.axis_size(AXIS)
+    pairs = [(k, (k + by) % size) for k in range(size)]
+    return jax.tree.map(lambda leaf: lax.ppermute(leaf, AXIS, pairs), values)

@@ -1,0 +1,241 @@
+"""How much of the multiplier form a low-rank factor leaves out, bounded from sampled pairs.
+
+With K = F F' + R a low-rank contraction uses F F' + diag(R); what it leaves out of B is the form E
+of R_0, R without its diagonal. R is positive semi-definite and its diagonal is known, so
+|R_ij| <= sqrt(R_ii R_jj); how far below that its entries are is seen on pairs of rows. The
+derivation is in the documentation (engine).
+"""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kcm.contraction import Contraction
+from kcm.gram.matrices import pairwise
+from kcm.low_rank_gram import LowRankGram
+
+__all__ = ["ResidualBounds", "residual_bounds"]
+
+# Pairs of rows whose residual kernel is looked at, and the chance that a bound fails.
+N_PAIRS = 16_384
+PAIR_SEED = 20_200_724
+RISK = 1e-4
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ResidualBounds:
+    """How large the part of B that a factor leaves out can be.
+
+    Attributes
+    ----------
+    norm : float
+        Bound on the Frobenius norm of E (its diagonal is zero unless there are clusters, or D is
+        not exact).
+    trace : float
+        Bound on the absolute trace of E.
+    below : float
+        The exact statistic is at least T - below, T the statistic computed.
+    statistic_exact : bool
+        Whether T is the exact statistic, so that only the null law is approximate.
+    """
+
+    norm: float
+    trace: float
+    below: float
+    statistic_exact: bool
+
+
+def residual_bounds(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], residuals: Any, jacobian: Any
+) -> ResidualBounds:
+    """Bound what a low-rank contraction leaves out, from a sample of pairs of rows.
+
+    Parameters
+    ----------
+    contraction : Contraction
+        With a `LowRankGram`.
+    codes : ndarray of shape (n,)
+        Cluster numbers.
+    residuals : ndarray of shape (n, q), or None
+        Unscaled residuals; None where the statistic and D come from the exact Gram matrix.
+    jacobian : ndarray of shape (n, q, p), or None
+        None where there is none, or where D is exact.
+
+    Returns
+    -------
+    ResidualBounds
+        Each bound fails with a chance of at most 1e-4 over the pairs, which have a fixed seed.
+    """
+    gram = contraction.gram
+    if not isinstance(gram, LowRankGram):
+        raise TypeError(f"expected a LowRankGram, got {type(gram).__name__}")
+    weighted = _ResidualKernel(gram, contraction.scaled_residuals)
+    norm = contraction.factor * np.hypot(*_norms(weighted, codes))
+    trace = contraction.factor * _trace_within(weighted, codes)
+    below = 0.0
+    if residuals is not None:
+        below = contraction.factor * float(gram.residual @ np.sum(residuals**2, axis=1))
+    if jacobian is not None:
+        added = _moved_by_theta(contraction, codes, jacobian, norm)
+        norm, trace = norm + added[0], trace + added[1]
+    return ResidualBounds(norm, trace, below, residuals is None)
+
+
+@dataclass(frozen=True, slots=True)
+class _ResidualKernel:
+    """The kernel R(i, j) u_i'u_j, u a vector per row, with |R(i, j) u_i'u_j| <= w_i w_j."""
+
+    gram: LowRankGram
+    vectors: Float[np.ndarray, "n k"]
+
+    def lengths(self) -> Float[np.ndarray, " n"]:
+        """Return w."""
+        return np.sqrt(self.gram.residual * np.sum(self.vectors**2, axis=1))
+
+    def correlations(
+        self, rows: Int[np.ndarray, " s"], others: Int[np.ndarray, " s"]
+    ) -> Float[np.ndarray, " s"]:
+        """Return R(i, j) u_i'u_j / (w_i w_j) for pairs of rows, between -1 and 1."""
+        gram, points, lengths = self.gram, self.gram.points, self.lengths()
+        explained = _row_products(gram.factor_at(rows), gram.factor_at(others))
+        rest = pairwise(gram.kernel, points[rows], points[others]) - explained
+        products = rest * _row_products(self.vectors[rows], self.vectors[others])
+        size = lengths[rows] * lengths[others]
+        return np.clip(np.divide(products, size, out=np.zeros_like(size), where=size > 0), -1, 1)
+
+
+def _row_products(
+    left: Float[np.ndarray, "s k"], right: Float[np.ndarray, "s k"]
+) -> Float[np.ndarray, " s"]:
+    return np.einsum("ij,ij->i", left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clusters:
+    """Rows in the order of their clusters, to be drawn with probability proportional to w."""
+
+    order: Int[np.ndarray, " n"]
+    ends: Float[np.ndarray, " n"]
+    bounds: Float[np.ndarray, " k"]
+
+    def sizes(self) -> Float[np.ndarray, " m"]:
+        """Return b_g^2, b_g the sum of w over cluster g."""
+        return np.diff(self.bounds) ** 2
+
+    def draw(self, rng: np.random.Generator) -> Int[np.ndarray, " s"]:
+        """Draw clusters with probability proportional to b_g^2."""
+        return _drawn(np.cumsum(self.sizes()), rng.random(N_PAIRS))
+
+    def row_in(self, clusters: Int[np.ndarray, " s"], rng: np.random.Generator) -> np.ndarray:
+        """Draw a row in each of the clusters with probability proportional to w."""
+        low, high = self.bounds[clusters], self.bounds[clusters + 1]
+        place = np.searchsorted(self.ends, low + (high - low) * rng.random(len(low)), side="right")
+        return self.order[np.minimum(place, len(self.order) - 1)]
+
+
+def _clusters(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> _Clusters:
+    single = int(codes.max()) + 1 == len(codes)
+    order = kernel.gram.order if single else np.argsort(codes, kind="stable")
+    ends = np.cumsum(kernel.lengths()[order])
+    last = np.arange(len(codes)) if single else np.flatnonzero(np.diff(codes[order], append=-1))
+    return _Clusters(order, ends, np.append(0.0, ends[last]))
+
+
+def _drawn(ends: Float[np.ndarray, " m"], u: Float[np.ndarray, " s"]) -> Int[np.ndarray, " s"]:
+    return np.minimum(np.searchsorted(ends, u * ends[-1], side="right"), len(ends) - 1)
+
+
+def _norms(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> tuple[float, float]:
+    """Bound the Frobenius norm of the cluster sums off the diagonal, and on it."""
+    if int(codes.max()) + 1 == len(codes):
+        return _norm_between(kernel, codes), 0.0
+    return _norm_between(kernel, codes), float(np.linalg.norm(_clusters(kernel, codes).sizes()))
+
+
+def _norm_between(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> float:
+    """Bound the Frobenius norm, off the diagonal, of the cluster sums of R(i, j) u_i'u_j.
+
+    E[rho_ij rho_i'j'] over clusters g, h drawn by b^2 and rows i, i' in g and j, j' in h drawn by w
+    is the sum of squares over (sum b^2)^2.
+    """
+    rng, clusters = np.random.default_rng(PAIR_SEED), _clusters(kernel, codes)
+    g, h = clusters.draw(rng), clusters.draw(rng)
+    i, j = clusters.row_in(g, rng), clusters.row_in(h, rng)
+    squares = kernel.correlations(i, j)
+    width = 1.0
+    if int(codes.max()) + 1 < len(codes):
+        squares = squares * kernel.correlations(clusters.row_in(g, rng), clusters.row_in(h, rng))
+        width = 2.0
+    else:
+        squares = squares**2
+    share = max(_upper_mean(np.where(g == h, 0.0, squares), width), 0.0)
+    return float(clusters.sizes().sum() * np.sqrt(share))
+
+
+def _trace_within(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> float:
+    """Bound the sum of R(i, j) u_i'u_j over pairs of different rows of one cluster."""
+    if int(codes.max()) + 1 == len(codes):
+        return 0.0
+    rng, clusters = np.random.default_rng(PAIR_SEED + 1), _clusters(kernel, codes)
+    g = clusters.draw(rng)
+    i, j = clusters.row_in(g, rng), clusters.row_in(g, rng)
+    found = np.where(i == j, 0.0, kernel.correlations(i, j))
+    return float(clusters.sizes().sum() * max(_upper_mean(found, 2.0), _upper_mean(-found, 2.0)))
+
+
+def _moved_by_theta(
+    contraction: Contraction,
+    codes: Int[np.ndarray, " n"],
+    jacobian: Float[np.ndarray, "n q p"],
+    norm: float,
+) -> tuple[float, float]:
+    """Bound what the unknown R_0 S adds to the norm and to the trace."""
+    c, n, f = contraction, len(codes), contraction.factor
+    gram, m = c.gram, int(codes.max()) + 1
+    influence = _cluster_sums(c.scaled_influence, codes, m)
+    spread = f * influence.T @ influence
+    moved = np.einsum("icp,pr->icr", jacobian, _root(spread)).reshape(n, -1)
+    kernel = _ResidualKernel(gram, moved)
+    energy = _energy(kernel) / n**2
+    own = float(gram.residual @ np.sum(moved**2, axis=1)) / n**2
+    pulled = gram.residual[:, None] * np.einsum("ic,icp->ip", c.scaled_residuals, jacobian)
+    grouped = _cluster_sums(pulled, codes, m) * (f / n)
+    sizes = f * _clusters(_ResidualKernel(gram, c.scaled_residuals), codes).sizes()
+    known = np.sqrt(max(np.trace(grouped.T @ grouped @ (influence.T @ influence)), 0.0))
+    own_trace = abs(float(np.sum(grouped * influence)))
+    return (
+        2 * (np.sqrt((norm + sizes.max()) * energy) + known) + energy + own,
+        2 * (np.sqrt(sizes.sum() * energy) + own_trace) + energy + own,
+    )
+
+
+def _energy(kernel: _ResidualKernel) -> float:
+    """Bound the sum of R(i, j) u_i'u_j over all pairs."""
+    rng, ends = np.random.default_rng(PAIR_SEED + 2), np.cumsum(kernel.lengths()[kernel.gram.order])
+    if not ends[-1] > 0:
+        return 0.0
+    i, j = (kernel.gram.order[_drawn(ends, rng.random(N_PAIRS))] for _ in range(2))
+    return float(ends[-1] ** 2 * max(_upper_mean(kernel.correlations(i, j), 2.0), 0.0))
+
+
+def _cluster_sums(
+    values: Float[np.ndarray, "n p"], codes: Int[np.ndarray, " n"], m: int
+) -> Float[np.ndarray, "m p"]:
+    if m == len(codes):
+        return values[np.argsort(codes)]
+    return np.stack([np.bincount(codes, column, m) for column in values.T], axis=1)
+
+
+def _root(matrix: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _upper_mean(values: Float[np.ndarray, " s"], width: float) -> float:
+    """Bound the mean of what was sampled (Maurer and Pontil 2009, theorem 4)."""
+    log, n = np.log(2 / RISK), len(values)
+    deviation = np.sqrt(2 * values.var(ddof=1) * log / n)
+    return float(values.mean() + deviation + 7 * width * log / (3 * (n - 1)))

@@ -1,0 +1,110 @@
+"""Eight virtual devices, and two processes. Referee: one device."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+PROBLEM = """
+import numpy as np, jax, kcm
+from kcm import gram
+from kcm.kernels import Gaussian, Laplace
+rng = np.random.default_rng(0)
+def problem(n):
+    x, psi = rng.normal(size=(n, 2)), rng.normal(size=n)
+    design = np.column_stack([np.ones(n), x])
+    gain = design @ np.linalg.inv(design.T @ design / n)
+    return kcm.FittedMoment(psi, x, -design, gain * psi[:, None])
+def numbers(moment, **options):
+    double = {"precision": "double"} | options
+    run = lambda null, method: kcm.KCMTest(null=null, method=method, **double).run(moment, rng=1)
+    n = moment.n_obs
+    clusters = np.arange(n) // 2
+    tests = [
+        run(kcm.Asymptotic(), "exact"),
+        run(kcm.Asymptotic(method="cumulants", groups=clusters), "exact"),
+        run(kcm.MultiplierBootstrap(50), "exact"),
+        run(kcm.Asymptotic(), "low-rank"),
+        run(kcm.MultiplierBootstrap(50, groups=clusters), "low-rank"),
+    ]
+    laws = [t.null_distribution for t in tests]
+    draws = np.concatenate([laws[2].draws, laws[4].draws])
+    found = [t.statistic for t in tests] + [laws[i].critical_value(0.05) for i in (0, 1, 3)]
+    return np.concatenate([found, draws])
+"""
+
+EIGHT = (
+    PROBLEM
+    + """
+from kcm.null import asymptotic
+asymptotic.MAX_EIGENVALUES = 100
+assert len(jax.devices()) == 8
+for n in (700, 3_001):
+    moment = problem(n)
+    alone = numbers(moment)
+    for count in (2, 3, 5, 8):
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",))
+        np.testing.assert_allclose(numbers(moment, mesh=mesh), alone, rtol=1e-10, atol=1e-12)
+    square = jax.sharding.Mesh(np.array(jax.devices()).reshape(2, 4), ("a", "b"))
+    np.testing.assert_allclose(numbers(moment, mesh=square), alone, rtol=1e-10, atol=1e-12)
+    on_last = numbers(moment, device="cpu:7")
+    np.testing.assert_allclose(on_last, alone, rtol=1e-12, atol=1e-13)
+x, v = rng.normal(size=(333, 2)), rng.normal(size=(333, 3))
+mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+for kernel in (Gaussian(1.0), Laplace(1.0)):
+    for call in (gram.matvec, gram.quadratic_form):
+        np.testing.assert_allclose(call(kernel, x, v, mesh=mesh), call(kernel, x, v), rtol=1e-11)
+print("equal")
+"""
+)
+
+PROCESS = (
+    """
+import sys, jax
+rank, port = sys.argv[1:]
+jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=int(rank))
+"""
+    + PROBLEM
+    + """
+moment = problem(1_201)
+mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+assert len(mesh.devices) == 2 and len(jax.local_devices()) == 1
+shared = numbers(moment, mesh=mesh)
+alone = numbers(moment, device=jax.local_devices()[0])
+np.testing.assert_allclose(shared, alone, rtol=1e-10, atol=1e-12)
+print("equal")
+"""
+)
+
+
+def environment(n_devices):
+    return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
+
+
+def test_eight_devices_equal_one():
+    run = subprocess.run(
+        [sys.executable, "-c", EIGHT], capture_output=True, text=True, env=environment(8)
+    )
+    assert run.stdout.strip() == "equal", run.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="JAX has no collectives between processes here")
+def test_two_processes_equal_one():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(rank), str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(1),
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        out, err = process.communicate(timeout=300)
+        assert out.strip().endswith("equal"), err

@@ -1,0 +1,230 @@
+"""Precision, memory, devices and families of kernels. Referee: the plain double computation."""
+
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+from kernel_cases import KERNELS
+from refusals import messages
+
+import kcm
+from kcm import gram
+from kcm.exceptions import OptionError
+from kcm.gram import Execution
+from kcm.gram.blocks import in_precision
+from kcm.gram.family import family_of
+from kcm.kernels import Gaussian, Laplace, Linear
+
+everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
+
+
+@everywhere
+@pytest.mark.parametrize("columns", [1, 3])
+def test_single_precision_is_close_to_double(kernel, columns, rng):
+    x, v = rng.normal(size=(700, 3)), rng.normal(size=(700, columns))
+    double = gram.quadratic_form(kernel, x, v)
+    single = gram.quadratic_form(kernel, x, v, precision="single")
+    scale = np.diag(np.abs(v).T @ np.abs(gram.matrix(kernel, x)) @ np.abs(v))
+    assert np.abs((single - double) / scale).max() < 1e-6
+    assert not np.array_equal(single, double)
+    products = gram.matvec(kernel, x, v, precision="single") - gram.matvec(kernel, x, v)
+    assert np.abs(products).max() < 1e-5 * np.abs(gram.matvec(kernel, x, np.abs(v))).max()
+
+
+def test_kernels_are_evaluated_in_single_precision_where_that_is_harmless(rng):
+    x = rng.normal(size=(500, 2))
+    kernel, points = in_precision(Gaussian(1.0), x + 1e6, "single")
+    assert points.dtype == np.float32
+    assert kernel.bandwidth.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("kernel", "x"),
+    [
+        (Gaussian(1e-3), np.linspace(0, 1e4, 500)[:, None] ** np.ones((1, 2))),
+        (Laplace(1e30), np.random.default_rng(0).normal(size=(500, 2)) * 1e30),
+        (1.0 + Linear(), np.random.default_rng(0).normal(size=(500, 2)) + 1e4),
+    ],
+    ids=["bandwidth below rounding", "beyond single", "not invariant to shifts"],
+)
+def test_kernels_are_evaluated_in_double_where_single_would_be_wrong(kernel, x, rng):
+    v = rng.normal(size=(500, 2))
+    form = gram.quadratic_form(kernel, x, v, precision="single")
+    scale = np.diag(np.abs(v).T @ np.abs(gram.matrix(kernel, x)) @ np.abs(v))
+    assert np.abs((form - gram.quadratic_form(kernel, x, v)) / scale).max() < 1e-6
+
+
+def test_a_family_is_evaluated_once_and_its_powers_are_right(rng):
+    x, v = rng.normal(size=(300, 2)), rng.normal(size=(300, 3))
+    h = np.array([0.9, 1.4])
+    kernels = [Gaussian(h / np.sqrt(2)), Laplace(1.0), Gaussian(h), Gaussian(h / 2), Laplace(0.5)]
+    family = family_of(kernels)
+    assert family.evaluated == (kernels[1], kernels[2]) or len(family.evaluated) == 2
+    assert [step.exponent for step in family.steps] == [2, 1, 1, 4, 2]
+    one_by_one = [gram.quadratic_form(kernel, x, v) for kernel in kernels]
+    np.testing.assert_allclose(gram.quadratic_forms(kernels, x, v), one_by_one, rtol=1e-12)
+
+
+def test_kernels_that_are_no_powers_of_each_other_are_evaluated(rng):
+    kernels = [Gaussian(1.0), Gaussian(0.9), Gaussian(np.array([1.0, 2.0])), Laplace(0.7)]
+    assert family_of(kernels).evaluated == tuple(kernels)
+    assert Gaussian(1.0).power_of(Gaussian(0.5)) is None
+    assert Gaussian(1.0).power_of(Laplace(1.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory"),
+    [(1000, 1000), ("256 MB", 256_000_000), ("1.5GiB", 3 * 2**29), ("20 kB", 20_000), ("7", 7)],
+)
+def test_memory_limits_are_read(limit, memory):
+    assert Execution(memory_limit=limit).memory == memory
+
+
+def test_the_default_limit_is_at_most_four_gibibytes():
+    assert 0 < Execution().memory <= 4 * 2**30
+
+
+REFUSED = {
+    "memory_limit='much'": "`memory_limit`",
+    "memory_limit=0": "`memory_limit` must be positive",
+    "memory_limit=True": "`memory_limit`",
+    "device='tpu:9'": "`device` 'tpu:9' is not there",
+    "device='cpu:99'": "`device` 'cpu:99' is not there",
+    "device=3": "`device` must be",
+    "mesh='all'": "`mesh` must be a jax.sharding.Mesh",
+    "progress='yes'": "`progress` must be True or False",
+    "precision='half'": "`precision`",
+    "method='fast'": "`method`",
+    "tolerance=0.0": "`tolerance` must lie strictly",
+    "tolerance=0.1, method='exact'": "`tolerance` is for a low-rank factor",
+}
+
+
+def test_wrong_options_are_refused_in_words():
+    told = messages([f"kcm.KCMTest({options})" for options in REFUSED], "OptionError")
+    assert len(told) == len(REFUSED)
+    for message, words in zip(told, REFUSED.values(), strict=True):
+        assert words in message
+
+
+def test_device_and_mesh_exclude_each_other():
+    mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ("rows",))
+    with pytest.raises(OptionError, match="not both"):
+        Execution(device="cpu", mesh=mesh)
+
+
+@pytest.mark.parametrize(("n", "limit"), [(60, 99), (40_000, 300_000)], ids=["tile", "column"])
+def test_a_limit_too_small_is_refused_with_the_smallest_that_works(n, limit, rng):
+    x, v = rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
+    with pytest.raises(OptionError, match="smallest that works is") as caught:
+        gram.quadratic_form(Gaussian(1.0), x, v, memory_limit=limit)
+    smallest = int(str(caught.value).split("works is ")[1].split(" bytes")[0].replace(",", ""))
+    form = gram.quadratic_form(Gaussian(1.0), x, v, memory_limit=smallest)
+    np.testing.assert_allclose(form, gram.quadratic_form(Gaussian(1.0), x, v), rtol=1e-10)
+
+
+def test_numbers_do_not_depend_on_the_memory_limit(rng):
+    x, v = rng.normal(size=(900, 2)), rng.normal(size=(900, 40))
+    whole = gram.quadratic_form(Gaussian(1.0), x, v)
+    parts = gram.quadratic_form(Gaussian(1.0), x, v, memory_limit="700 kB")
+    np.testing.assert_allclose(parts, whole, rtol=1e-12)
+
+
+def test_a_device_by_name_gives_the_same_numbers(rng):
+    x, v = rng.normal(size=(90, 2)), rng.normal(size=(90, 2))
+    here = gram.quadratic_form(Gaussian(1.0), x, v)
+    np.testing.assert_array_equal(gram.quadratic_form(Gaussian(1.0), x, v, device="cpu:0"), here)
+    assert kcm.gram.execution.platform(Execution(device="cpu")) == "cpu"
+
+
+def test_a_new_size_compiles_nothing_new(rng):
+    x, v = rng.normal(size=(7_900, 1)), rng.normal(size=(7_900, 1))
+    gram.quadratic_form(Gaussian(1.0), x[:7_200], v[:7_200])
+    with jax.log_compiles(False):
+        before = gram.passes._whole._cache_size()
+        gram.quadratic_form(Gaussian(1.0), x, v)
+        gram.quadratic_form(Gaussian(2.0), x[:7_500], v[:7_500])
+    assert gram.passes._whole._cache_size() == before
+
+
+BAR = """
+import numpy as np
+from kcm import gram
+from kcm import _progress
+from kcm.gram import passes
+from kcm.kernels import Gaussian
+_progress.SHOWN_FROM, passes.CHUNK = 1e5, 1e6
+x = np.random.default_rng(0).normal(size=(3_000, 1))
+quiet = gram.quadratic_form(Gaussian(1.0), x, x, progress=False)
+import sys
+assert "tqdm" not in sys.modules
+print("loud", file=sys.stderr)
+np.testing.assert_allclose(gram.quadratic_form(Gaussian(1.0), x, x), quiet, rtol=1e-12)
+"""
+
+
+def test_large_work_shows_a_bar_unless_told_not_to():
+    run = subprocess.run([sys.executable, "-c", BAR], capture_output=True, text=True, check=True)
+    before, after = run.stderr.split("loud\n")
+    assert not before
+    assert "Gram matrix" in after
+
+
+INTERRUPTED = """
+import numpy as np, threading, _thread
+from kcm import gram
+from kcm import _progress
+from kcm.gram import passes
+from kcm.kernels import Gaussian
+_progress.SHOWN_FROM, passes.CHUNK = 1e5, 1e7
+x = np.random.default_rng(0).normal(size=(60_000, 1))
+gram.quadratic_form(Gaussian(1.0), x[:3_000], x[:3_000])
+threading.Timer(1.0, _thread.interrupt_main).start()
+try:
+    gram.quadratic_form(Gaussian(1.0), x, np.hstack([x] * 50))
+    print("finished")
+except KeyboardInterrupt:
+    from tqdm import tqdm
+    print("interrupted", len(tqdm._instances), threading.active_count() < 4)
+print(gram.quadratic_form(Gaussian(1.0), x[:3_000], x[:3_000]).shape)
+"""
+
+
+def test_an_interrupt_stops_the_work_and_leaves_nothing_behind():
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert run.stdout.split("\n")[:2] == ["interrupted 0 True", "(1,)"], run.stderr
+
+
+MEMORY = """
+import resource, numpy as np, kcm
+rng = np.random.default_rng(0)
+def problem(n):
+    x, psi = rng.normal(size=(n, 3)), rng.normal(size=n)
+    design = np.column_stack([np.ones(n), x])
+    gain = design @ np.linalg.inv(design.T @ design / n)
+    return kcm.FittedMoment(psi, x, -design, gain * psi[:, None])
+small, large = problem(2_500), problem(50_000)
+null = {null}
+def run(moment):
+    return kcm.KCMTest(null=null, method="{method}", memory_limit="256 MB").run(moment, rng=0)
+run(small)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+result = run(large)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, result.pvalue)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+@pytest.mark.parametrize(
+    ("method", "null"),
+    [("auto", "kcm.Asymptotic()"), ("exact", "kcm.MultiplierBootstrap(19)")],
+)
+def test_fifty_thousand_rows_within_256_megabytes(method, null):
+    program = textwrap.dedent(MEMORY).format(method=method, null=null)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    growth, pvalue = map(float, run.stdout.split())
+    assert growth < 512  # MB; the n x n matrix takes 20 GB
+    assert 0 < pvalue < 1
