@@ -83,9 +83,7 @@ def pvalue_interval(
 
 
 @pvalue_interval.register
-def _of_cumulants(
-    law: PearsonIII, statistic: float, bounds: ResidualBounds
-) -> tuple[float, float]:
+def _of_cumulants(law: PearsonIII, statistic: float, bounds: ResidualBounds) -> tuple[float, float]:
     """Vary the cumulants, which determine this law, over what they can be."""
     norm, s = law.sd / np.sqrt(2), min(bounds.norm, 0.9 * law.sd / np.sqrt(2))
     cubes = law.skewness * law.sd**3 / 8

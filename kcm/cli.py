@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import kcm
 from kcm.adapters.bar import bar_position
@@ -16,6 +16,7 @@ from kcm.data import Sample, formula_variables
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, KCMError, OptionError
 from kcm.kernels import Gaussian, InverseMultiquadric, Kernel, Laplace
+from kcm.null.stopping import Stop
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,9 +181,14 @@ def _null(options: argparse.Namespace) -> kcm.Asymptotic | kcm.MultiplierBootstr
             "`--rng` is the seed of the bootstrap and the asymptotic law draws nothing; add "
             "`--bootstrap N` or leave `--rng` out."
         )
+    if options.bootstrap is None and options.stop is not None:
+        raise OptionError(
+            "`--stop` ends the draws of the bootstrap and the asymptotic law draws nothing; add "
+            "`--bootstrap N` or leave `--stop` out."
+        )
     if options.bootstrap is None:
         return kcm.Asymptotic(groups=options.groups)
-    return kcm.MultiplierBootstrap(options.bootstrap, groups=options.groups)
+    return kcm.MultiplierBootstrap(options.bootstrap, groups=options.groups, stop=options.stop)
 
 
 def _names(text: str | None) -> list[str]:
@@ -214,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
     test.add_argument(
         "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
+    )
+    test.add_argument(
+        "--stop", choices=get_args(Stop), help="stop the draws early (default: draw all N)"
     )
     test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
     test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")

@@ -121,9 +121,7 @@ class _Problem:
         contraction = self._contraction(TiledGram(self.kernel, points, self.execution))
         law = self.null.distribution(contraction, self.rng)
         pvalue = law.pvalue(contraction.statistic)
-        return Outcome(
-            contraction, law, Certificate("exact", None, 0.0, True, (pvalue, pvalue))
-        )
+        return Outcome(contraction, law, Certificate("exact", None, 0.0, True, (pvalue, pvalue)))
 
     def low_rank(self, tolerance: float) -> Outcome:
         """Approximate the null law; the statistic too where one exact pass is too much work."""
@@ -132,7 +130,9 @@ class _Problem:
         gram = low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
         exact = self.pass_work() <= EXACT_WORK
         exact = self.pass_work() <= EXACT_WORK
-        contraction = self._contraction(TiledGram(self.kernel, points, self.execution) if exact else gram)
+        contraction = self._contraction(
+            TiledGram(self.kernel, points, self.execution) if exact else gram
+        )
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
@@ -140,9 +140,7 @@ class _Problem:
         bounds = residual_bounds(contraction, codes, *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
         share = gram.residual_share
-        return Outcome(
-            contraction, law, Certificate("low-rank", gram.rank, share, exact, interval)
-        )
+        return Outcome(contraction, law, Certificate("low-rank", gram.rank, share, exact, interval))
 
     def refinable(self, outcome: Outcome, tolerance: float, n_refined: int) -> bool:
         """Tell whether a lower tolerance would be met by a factor that can be held."""

@@ -94,9 +94,7 @@ class LowRankGram(GramOperator):
         found = self.over_rows(visit_outer, inner, {"factor": tiles["factor"]})
         return fetched(found.rows, self.layout, len(v)) + self.residual[:, None] * v
 
-    def forms(
-        self, v: Float[np.ndarray, "n m"], precision: Precision
-    ) -> Float[np.ndarray, " m"]:
+    def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         del precision  # that of the factor
         inner = np.asarray(self.over_rows(visit_inner, (), self.with_factor({"v": v})).total)
         return np.sum(inner**2, axis=0) + self.residual @ v**2
@@ -228,7 +226,9 @@ def _factored(
     )
     filled = np.pad(landmarks, ((0, room - len(landmarks)), (0, 0)), mode="edge")
     n, layout = len(points), execution.layout(len(points))
-    lower, both = in_precision(kernel, np.vstack([points, filled]), "double" if number is np.float64 else "single")
+    lower, both = in_precision(
+        kernel, np.vstack([points, filled]), "double" if number is np.float64 else "single"
+    )
     tiles = placed({"x": both[:n]}, layout, execution)
     shared = lower, both[n:], inverse.astype(number)
     factor, explained = pass_over_rows(visit_factor, shared, tiles, layout, execution).rows

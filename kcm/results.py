@@ -1,5 +1,6 @@
 """The record that every test returns."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -97,7 +98,7 @@ class KCMTestResult:
         OptionError
             When `level` is not in (0, 1).
         """
-        critical = self.null_distribution.critical_value(level)
+        critical = _critical(self.null_distribution.critical_value(level))
         rows = (
             ("Null hypothesis", self.null_hypothesis),
             ("Alternative", self.alternative),
@@ -107,17 +108,25 @@ class KCMTestResult:
             ("Null law", self.null_distribution.describe()),
             *_method_rows(self.certificate),
             (f"Statistic (n x MMR, {self.statistic_name})", f"{self.statistic:.6g}"),
-            (f"Critical value ({level:.3g})", f"{critical:.6g}"),
+            (f"Critical value ({level:.3g})", critical),
             ("p-value", _pvalue(self.pvalue)),
+            *_interval_row(self._pvalue_interval()),
         )
         notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
         return Summary("Kernel conditional moment test", rows, notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain numbers and words, ready for JSON."""
+        """Return the record as plain numbers and words, ready for JSON.
+
+        `pvalue_lower` and `pvalue_upper` are the 95 % interval of the p-value that infinitely many
+        draws would have, None where the null law is computed and not drawn.
+        """
+        lower, upper = self._pvalue_interval() or (None, None)
         return {
             "statistic": self.statistic,
             "pvalue": self.pvalue,
+            "pvalue_lower": lower,
+            "pvalue_upper": upper,
             "n_obs": self.n_obs,
             "mmr": self.mmr,
             "statistic_name": self.statistic_name,
@@ -141,6 +150,9 @@ class KCMTestResult:
 
         row = self.to_dict() | {"conditioning_names": ", ".join(self.conditioning_names)}
         return pd.DataFrame([row])
+
+    def _pvalue_interval(self) -> tuple[float, float] | None:
+        return self.null_distribution.pvalue_interval(self.statistic)
 
     def _verdict(self, level: float) -> str:
         names = ", ".join(self.conditioning_names)
@@ -167,4 +179,15 @@ def _dropped(n_dropped: int) -> str:
 
 
 def _pvalue(pvalue: float) -> str:
-    return f"{pvalue:.4f}" if pvalue >= 0.001 else f"{pvalue:.2e}"
+    return f"{pvalue:.4f}" if pvalue >= 0.001 or pvalue == 0 else f"{pvalue:.2e}"
+
+
+def _interval_row(interval: tuple[float, float] | None) -> tuple[tuple[str, str], ...]:
+    if interval is None:
+        return ()
+    lower, upper = interval
+    return (("p-value, 95 % interval", f"{_pvalue(lower)} to {_pvalue(upper)}"),)
+
+
+def _critical(value: float) -> str:
+    return "unknown: the draws stopped before" if math.isnan(value) else f"{value:.6g}"

@@ -224,7 +224,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, resul
 )
 def test_fifty_thousand_rows_within_256_megabytes(method, null):
     program = textwrap.dedent(MEMORY).format(method=method, null=null)
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     growth, pvalue = map(float, run.stdout.split())
     assert growth < 512  # MB; the n x n matrix takes 20 GB
     assert 0 < pvalue < 1

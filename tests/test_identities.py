@@ -12,7 +12,7 @@ from kcm.kernels import Gaussian, Laplace
 from kcm.moments import scaled_influence, scaled_residuals
 from kcm.null import asymptotic, form
 from kcm.null.base import group_codes
-from kcm.null.bootstrap import draw
+from kcm.null.drawing import draw
 from kcm.null.multipliers import MULTIPLIERS
 
 statistics = pytest.mark.parametrize("statistic", ["U", "V"])
@@ -80,7 +80,7 @@ def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, 
     v = rng.normal(size=(len(dense), 3))
     np.testing.assert_allclose(form.apply_form(contraction, codes, v), dense @ v, atol=1e-11)
     np.testing.assert_allclose(
-        draw(contraction, v.T, codes), np.einsum("gb,gh,hb->b", v, dense, v), atol=1e-11
+        draw(contraction, codes, v.T), np.einsum("gb,gh,hb->b", v, dense, v), atol=1e-11
     )
 
 
@@ -100,7 +100,7 @@ def test_the_ols_draw_is_the_refitting_wild_bootstrap(statistic, weights, rng):
     ]
     moment = fitted_moment(fit)
     contraction = contract(moment, exactly(kernel, moment), statistic)
-    drawn = draw(contraction, multipliers, np.arange(n))
+    drawn = draw(contraction, np.arange(n), multipliers)
     np.testing.assert_allclose(drawn, refitted, rtol=1e-10, atol=1e-12)
 
 

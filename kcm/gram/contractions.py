@@ -170,9 +170,7 @@ def matvec(
     array([1.6065, 1.6065])
     """
     check_kernel(kernel)
-    return product(
-        kernel, x, v, precision, Execution(memory_limit, device, mesh, progress)
-    )
+    return product(kernel, x, v, precision, Execution(memory_limit, device, mesh, progress))
 
 
 def product(

@@ -48,9 +48,7 @@ class GramOperator(abc.ABC):
         """Return K V in the precision of the statistic."""
 
     @abc.abstractmethod
-    def forms(
-        self, v: Float[np.ndarray, "n m"], precision: Precision
-    ) -> Float[np.ndarray, " m"]:
+    def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         """Return diag(V'KV)."""
 
 
@@ -85,7 +83,5 @@ class TiledGram(GramOperator):
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
 
-    def forms(
-        self, v: Float[np.ndarray, "n m"], precision: Precision
-    ) -> Float[np.ndarray, " m"]:
+    def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]

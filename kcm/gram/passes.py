@@ -89,9 +89,7 @@ def pass_over_rows(
         return _line_of_devices(visit, execution.mesh)(shared, tiles, jnp.int32(layout.count))
 
 
-def placed(
-    rows: dict[str, np.ndarray], layout: Layout, execution: Execution
-) -> dict[str, Array]:
+def placed(rows: dict[str, np.ndarray], layout: Layout, execution: Execution) -> dict[str, Array]:
     """Cut rows into tiles and put them where they are used."""
     cut = {name: tiled(v, layout, repeat_last=name == "x") for name, v in rows.items()}
     with double_arithmetic():
@@ -129,9 +127,7 @@ def _on_one_device(
     state = _start(visit, kernel, tiles)
     with progress_bar(n_pairs * cost, "Gram matrix", execution.progress) as done:
         for visited in range(0, n_pairs, step):
-            state = jax.block_until_ready(
-                _advance(visit, kernel, tiles, state, layout.count, step)
-            )
+            state = jax.block_until_ready(_advance(visit, kernel, tiles, state, layout.count, step))
             done(min(step, n_pairs - visited) * cost)
     return state[0]
 

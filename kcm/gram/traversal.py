@@ -14,7 +14,16 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
-__all__ = ["Found", "Sums", "Visit", "LineVisit", "walk_line", "walk_ring", "walk_triangle", "zero_sums"]
+__all__ = [
+    "Found",
+    "LineVisit",
+    "Sums",
+    "Visit",
+    "walk_line",
+    "walk_ring",
+    "walk_triangle",
+    "zero_sums",
+]
 
 AXIS = "shards"
 WHOLE = 2**31 - 1
@@ -138,9 +147,7 @@ def walk_line(
     return lax.fori_loop(0, n_tiles, step, Sums(total, by_row))
 
 
-def walk_ring(
-    visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]
-) -> Sums:
+def walk_ring(visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]) -> Sums:
     """Visit all pairs among the rows of all devices; for use inside `jax.shard_map`."""
     size, me = lax.axis_size(AXIS), lax.axis_index(AXIS)
     zeros = zero_sums(visit, kernel, rows)

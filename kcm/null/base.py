@@ -39,6 +39,13 @@ class NullDistribution(abc.ABC):
     def describe(self) -> str:
         """Return the law in a few words."""
 
+    def pvalue_interval(self, t: float, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Return an interval of the p-value that infinitely many draws would have.
+
+        None, as here, for a law that is computed and not drawn.
+        """
+        return None
+
 
 class Null(abc.ABC):
     """A way to find the null law of a contraction.
@@ -73,10 +80,10 @@ class Null(abc.ABC):
         return 0
 
 
-def check_level(level: float) -> None:
-    """Refuse a level outside (0, 1)."""
+def check_level(level: float, argument: str = "level") -> None:
+    """Refuse a level, or another share, outside (0, 1)."""
     if not (isinstance(level, Real) and 0 < level < 1):
-        raise OptionError(f"`level` must lie strictly between 0 and 1; got {level!r}.")
+        raise OptionError(f"`{argument}` must lie strictly between 0 and 1; got {level!r}.")
 
 
 def with_groups(null: Null, groups: Any) -> Null:

@@ -1,28 +1,39 @@
 """The null law by multiplier draws, without refitting."""
 
-import math
-from dataclasses import dataclass
-from typing import Any, final
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, final, get_args
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from kcm._progress import progress_bar
 from kcm._validation import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
-from kcm.gram.execution import Precision
+from kcm.gram import TiledGram
 from kcm.gram.passes import KERNEL_COST
 from kcm.null.base import Null, NullDistribution, check_level, group_codes
+from kcm.null.drawing import drawer
 from kcm.null.multipliers import MULTIPLIERS, Weights
+from kcm.null.stopping import (
+    AllDraws,
+    BesagClifford,
+    Stop,
+    StoppingRule,
+    check_stopping,
+    exceeds,
+    stopping_rule,
+)
 
 __all__ = ["BootstrapDistribution", "MultiplierBootstrap"]
 
-# Coefficients of a block of draws (256 MB); tiling and products hold a few copies.
+# Most coefficients of a block of draws (256 MB), and the bytes that one of them takes in copies.
 BLOCK_SIZE = 2**25
-# Draws equal to the statistic up to rounding count as ties.
-TIE = 1e-12
-# Draws in single precision this close to the statistic, relative to what is rounded, are verified.
-CLOSE = 1e-4
+COEFFICIENT_BYTES = 64
+# Draws of the first block when they may stop; each block is twice as large as the one before.
+FIRST_BLOCK = 100
 
 
 @final
@@ -32,38 +43,81 @@ class BootstrapDistribution(NullDistribution):
 
     Parameters
     ----------
-    draws : ndarray of shape (n_resamples,)
-        Statistics of the draws, in the units of the test statistic.
+    draws : ndarray of shape (n_drawn,)
+        Statistics of the draws, in their order and in the units of the test statistic.
     multipliers : str
         The multipliers' law.
+    rule : StoppingRule, optional
+        The rule that stopped the draws (`kcm.null.stopping`). Default `AllDraws()`.
+    n_resamples : int, optional
+        Number of draws asked for. Default: the number of `draws`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> BootstrapDistribution(np.array([0.0, 1.0, 2.0]), "rademacher").pvalue(2.0)
+    >>> law = BootstrapDistribution(np.array([0.0, 1.0, 2.0]), "rademacher")
+    >>> law.pvalue(2.0)
     0.5
+    >>> [round(end, 3) for end in law.pvalue_interval(2.0)]
+    [0.008, 0.906]
     """
 
     draws: Float[np.ndarray, " b"]
     multipliers: str
+    rule: StoppingRule = field(default_factory=AllDraws)
+    n_resamples: int | None = None
 
     def pvalue(self, t: float) -> float:
-        """Return (1 + #{draws >= t}) / (1 + n_resamples), which is never 0."""
-        tolerance = TIE * max(abs(t), float(np.abs(self.draws).max()))
-        return float((1 + np.sum(self.draws >= t - tolerance)) / (1 + len(self.draws)))
+        """Return the p-value, which is never 0.
+
+        It is (1 + g) / (1 + n_drawn), g the number of draws that are at least t. With
+        `stop="besag-clifford"` it is exceedances / n where the n-th draw was the last one
+        needed.
+
+        Raises
+        ------
+        OptionError
+            With `stop="besag-clifford"`, when the draws stopped before they could tell: for a t
+            above the statistic.
+        """
+        return self.rule.pvalue(self._exceeding(t), self._asked())
+
+    def pvalue_interval(self, t: float, confidence: float = 0.95) -> tuple[float, float]:
+        """Return an interval of the p-value that infinitely many draws would have.
+
+        It holds with at least the probability `confidence`, in (0, 1), also where the draws
+        stopped: Clopper and Pearson's of all draws, its like for Besag and Clifford's rule, and a
+        confidence sequence for `stop="confidence"`. Raises as `pvalue` does.
+        """
+        check_level(confidence, "confidence")
+        return self.rule.interval(self._exceeding(t), self._asked(), confidence)
 
     def critical_value(self, level: float) -> float:
         """Return the value that the statistic must exceed for p <= level.
 
-        Infinite when there are too few draws for a p-value this small.
+        Infinite when there are too few draws for a p-value this small. Not a number when Besag
+        and Clifford's rule stopped the draws before they could tell; p is then above the level.
         """
         check_level(level)
-        rank = math.floor(level * (1 + len(self.draws)) + 1e-9)
-        return float(np.sort(self.draws)[-rank]) if rank > 0 else math.inf
+        return self.rule.critical_value(self.draws, self._asked(), level)
 
     def describe(self) -> str:
         """Return the law in a few words."""
-        return f"{self.multipliers} multiplier bootstrap, {len(self.draws):,} draws"
+        return f"{self.multipliers} multiplier bootstrap, {self._counted()}"
+
+    def _counted(self) -> str:
+        drawn, asked = len(self.draws), self._asked()
+        if isinstance(self.rule, AllDraws):
+            return f"{drawn:,} draws"
+        if drawn < asked:
+            return f"{drawn:,} of {asked:,} draws (stopped: {self.rule.name})"
+        return f"all {drawn:,} draws ({self.rule.name})"
+
+    def _exceeding(self, t: float) -> Bool[np.ndarray, " b"]:
+        return exceeds(self.draws, t)
+
+    def _asked(self) -> int:
+        return len(self.draws) if self.n_resamples is None else self.n_resamples
 
 
 @final
@@ -91,21 +145,62 @@ class MultiplierBootstrap(Null):
         Cluster labels: one multiplier per cluster. A Series is aligned with the fit by index; a
         name is a column of the data of the fit. With a `FittedMoment`, which carries no index,
         labels are taken by position.
+    stop : {"besag-clifford", "confidence"}, optional
+        When to stop before `n_resamples`. "besag-clifford": at the draw that is the
+        `exceedances`-th to reach the statistic; the p-value is as valid as that of all draws, at
+        every level, and only large ones save draws. "confidence": as soon as a confidence sequence
+        for the p-value of infinitely many draws excludes `level`; small p-values stop as well, and
+        the p-value printed is an estimate. Default: all are drawn.
+    level : float, optional
+        The level that `stop="confidence"` decides, in (0, 1). Default 0.05.
+    exceedances : int, optional
+        Draws that reach the statistic before `stop="besag-clifford"` stops, at least 1 and at most
+        `n_resamples`. Default 10: p-values to about a third of themselves, and at level a the
+        decision of the first 10 / a - 1 draws (199 at .05, 999 at .01). With level * (n_resamples
+        + 1) the decision at that level is always that of all the draws.
+    resampling_risk : float, optional
+        Largest probability that `stop="confidence"` stops on the wrong side of `level`, in (0, 1).
+        Default 0.001.
 
     Raises
     ------
     OptionError
-        On an option outside its range, and on "multinomial" with an estimated theta.
+        On an option outside its range or without the `stop` that it belongs to, and on
+        "multinomial" with an estimated theta.
+
+    Notes
+    -----
+    A generator that is passed in as `rng` is left where the draws that count leave it.
+
+    References
+    ----------
+    Besag and Clifford (1991), Sequential Monte Carlo p-values, Biometrika 78, 301-304. Ding, Gandy
+    and Hahn (2020), A simple method for implementing Monte Carlo tests, Computational Statistics
+    35, 1373-1392.
 
     Examples
     --------
     >>> MultiplierBootstrap(n_resamples=199).weights
     'rademacher'
+
+    Draws until the verdict at .05 is sure:
+
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, noise = np.random.default_rng(0).normal(size=(2, 100))
+    >>> null = MultiplierBootstrap(99_999, stop="confidence")
+    >>> result = kcm.KCMTest(null=null).run(kcm.FittedMoment(x + noise, x), rng=0)
+    >>> result.null_distribution.describe()
+    'rademacher multiplier bootstrap, 242 of 99,999 draws (stopped: confidence)'
     """
 
     n_resamples: int = 999
     weights: Weights = "rademacher"
     groups: Any = None
+    stop: Stop | None = None
+    level: float | None = None
+    exceedances: int | None = None
+    resampling_risk: float | None = None
 
     def __post_init__(self) -> None:
         check_option(self.weights, tuple(MULTIPLIERS), "weights")
@@ -113,10 +208,14 @@ class MultiplierBootstrap(Null):
             raise OptionError(f"`n_resamples` must be an int; got {self.n_resamples!r}.")
         if self.n_resamples < 1:
             raise OptionError(f"`n_resamples` must be at least 1; got {self.n_resamples}.")
+        if self.stop is not None:
+            check_option(self.stop, get_args(Stop), "stop")
+        check_stopping(self.stop, self.level, self.exceedances, self.resampling_risk)
+        _check_reachable(self._rule(), int(self.n_resamples))
 
     def columns(self, n_obs: int, n_moments: int) -> int:
-        per_pass = max(1, BLOCK_SIZE // (n_obs * n_moments))
-        return int(self.n_resamples) * n_moments + KERNEL_COST * -(-self.n_resamples // per_pass)
+        n_passes = -(-int(self.n_resamples) * n_obs * n_moments // BLOCK_SIZE)
+        return int(self.n_resamples) * n_moments + KERNEL_COST * n_passes
 
     def distribution(
         self, contraction: Contraction, rng: np.random.Generator
@@ -128,53 +227,59 @@ class MultiplierBootstrap(Null):
                 'estimated; use "rademacher".'
             )
         codes = group_codes(self.groups, contraction.n_obs)
-        n_multipliers = int(codes.max()) + 1
-        draws = np.concatenate(
-            [
-                draw(contraction, MULTIPLIERS[self.weights](rng, size, n_multipliers), codes)
-                for size in _block_sizes(int(self.n_resamples), contraction.scaled_residuals.size)
-            ]
+        rule, asked = self._rule(), int(self.n_resamples)
+        draws = self._draws(contraction, rng, codes)
+        return BootstrapDistribution(draws, self.weights, rule, asked)
+
+    def _rule(self) -> StoppingRule:
+        return stopping_rule(self.stop, self.level, self.exceedances, self.resampling_risk)
+
+    def _draws(
+        self, contraction: Contraction, rng: np.random.Generator, codes: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, " b"]:
+        law, m, rule = MULTIPLIERS[self.weights], int(codes.max()) + 1, self._rule()
+        draw, draws = drawer(_quiet(contraction), codes), np.empty(0)
+        work = float(contraction.scaled_residuals.size * contraction.n_obs)
+        with _bar(contraction, work * int(self.n_resamples)) as done:
+            for size in _block_sizes(self, contraction):
+                before = rng.bit_generator.state
+                draws = np.append(draws, draw(law(rng, size, m)))
+                done(work * size)
+                stop = rule.stops_at(exceeds(draws, contraction.statistic))
+                if stop is not None:
+                    # take from the generator what the draws that count take
+                    rng.bit_generator.state = before
+                    law(rng, stop - (len(draws) - size), m)
+                    return draws[:stop]
+        return draws
+
+
+def _quiet(contraction: Contraction) -> Contraction:
+    """Return the contraction with no bar of its own: the draws have one."""
+    gram: Any = contraction.gram
+    execution = replace(gram.execution, progress=False)
+    return replace(contraction, gram=replace(gram, execution=execution))
+
+
+def _bar(contraction: Contraction, work: float) -> AbstractContextManager[Callable[[float], None]]:
+    exact = isinstance(contraction.gram, TiledGram)
+    return progress_bar(work if exact else 0.0, "Draws", contraction.gram.execution.progress)
+
+
+def _block_sizes(null: MultiplierBootstrap, contraction: Contraction) -> Iterator[int]:
+    held = min(BLOCK_SIZE, contraction.gram.execution.memory // COEFFICIENT_BYTES)
+    most = max(1, held // contraction.scaled_residuals.size)
+    left = int(null.n_resamples)
+    size = most if null.stop is None else FIRST_BLOCK
+    while left > 0:
+        size = min(size, most, left)
+        yield size
+        left, size = left - size, 2 * size
+
+
+def _check_reachable(rule: StoppingRule, n_resamples: int) -> None:
+    if isinstance(rule, BesagClifford) and rule.exceedances > n_resamples:
+        raise OptionError(
+            f"`exceedances` is {rule.exceedances} and `n_resamples` {n_resamples}, so that nothing "
+            "could stop the draws; `exceedances` must be at most `n_resamples`."
         )
-        return BootstrapDistribution(draws, self.weights)
-
-
-def draw(
-    contraction: Contraction,
-    multipliers: Float[np.ndarray, "b m"],
-    codes: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, " b"]:
-    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
-
-    A draw in single precision that comes close to the statistic is computed again in double, so
-    that the p-value is that of double precision.
-    """
-    precision = contraction.gram.execution.of_draws
-    draws, size = _draws(contraction, multipliers, codes, precision)
-    if precision == "single" and contraction.gram.execution.of_statistic == "double":
-        close = np.abs(draws - contraction.statistic) <= CLOSE * size
-        if close.any():
-            draws[close] = _draws(contraction, multipliers[close], codes, "double")[0]
-    return draws
-
-
-def _draws(
-    contraction: Contraction,
-    multipliers: Float[np.ndarray, "b m"],
-    codes: Int[np.ndarray, " n"],
-    precision: Precision,
-) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
-    """Return draws, and the size of what is rounded in them."""
-    c = contraction
-    w = np.ascontiguousarray(multipliers.T[codes])
-    columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
-    forms = c.gram.forms(columns, precision)
-    plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
-    removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
-    corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
-    return c.factor * (plain - removed + corrected), c.factor * (plain + np.abs(corrected))
-
-
-def _block_sizes(n_resamples: int, n_values: int) -> list[int]:
-    block = max(1, BLOCK_SIZE // n_values)
-    whole, rest = divmod(n_resamples, block)
-    return [block] * whole + [rest] * (rest > 0)

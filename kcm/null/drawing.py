@@ -1,0 +1,74 @@
+"""Draws of the multiplier form."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kcm.contraction import Contraction
+from kcm.gram.execution import Precision
+from kcm.null.form import form_matrix
+
+__all__ = ["draw", "drawer"]
+
+# Up to this many clusters draws come from the matrix B itself.
+MAX_CLUSTERS = 2_000
+# Draws in single precision this close to the statistic, relative to what is rounded, are verified.
+CLOSE = 1e-4
+
+Draws = Callable[[Float[np.ndarray, "b m"]], Float[np.ndarray, " b"]]
+
+
+def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
+    """Return the function that turns multipliers, one row per draw, into draws.
+
+    For some clusters B is found once, in double precision, and draws cost nothing: few clusters
+    have few draws, which must tie exactly. Otherwise a draw costs a product with the Gram matrix.
+    """
+    m = int(codes.max()) + 1
+    if m < len(codes) and m <= MAX_CLUSTERS:
+        return partial(_quadratic, form_matrix(contraction, codes))
+    return partial(draw, contraction, codes)
+
+
+def _quadratic(
+    form: Float[np.ndarray, "m m"], multipliers: Float[np.ndarray, "b m"]
+) -> Float[np.ndarray, " b"]:
+    return np.einsum("bm,bm->b", multipliers @ form, multipliers)
+
+
+def draw(
+    contraction: Contraction,
+    codes: Int[np.ndarray, " n"],
+    multipliers: Float[np.ndarray, "b m"],
+) -> Float[np.ndarray, " b"]:
+    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
+
+    A draw in single precision that comes close to the statistic is computed again in double, so
+    that the p-value is that of double precision.
+    """
+    execution = contraction.gram.execution
+    draws, size = _draws(contraction, codes, multipliers, execution.of_draws)
+    if execution.precision == "mixed":
+        close = np.abs(draws - contraction.statistic) <= CLOSE * size
+        if close.any():
+            draws[close] = _draws(contraction, codes, multipliers[close], "double")[0]
+    return draws
+
+
+def _draws(
+    contraction: Contraction,
+    codes: Int[np.ndarray, " n"],
+    multipliers: Float[np.ndarray, "b m"],
+    precision: Precision,
+) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
+    """Return draws, and the size of what is rounded in them."""
+    c = contraction
+    w = np.ascontiguousarray(multipliers.T[codes])
+    columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
+    forms = c.gram.forms(columns, precision)
+    plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
+    removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
+    corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
+    return c.factor * (plain - removed + corrected), c.factor * (plain + np.abs(corrected))
