@@ -7,10 +7,10 @@
 True
 """
 
+from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kcm import datasets, gram, kernels
-from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
 from kcm.exceptions import (
     BoundaryWarning,
     ConvergenceWarning,
@@ -27,16 +27,18 @@ from kcm.exceptions import (
     TiedDistancesWarning,
     UnsupportedModelError,
 )
-from kcm.leverage import leverage_scale
-from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
-from kcm.null import Asymptotic, MultiplierBootstrap
-from kcm.omnibus import KCMTest
-from kcm.results import KCMTestResult
-from kcm.specification import specification_test
-from kcm.systems import stack_equations
 
 if TYPE_CHECKING:
+    from kcm import datasets, gram, kernels
+    from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
+    from kcm.leverage import leverage_scale
+    from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
+    from kcm.null import Asymptotic, MultiplierBootstrap
+    from kcm.omnibus import KCMTest
+    from kcm.results import KCMTestResult
+    from kcm.specification import specification_test
+    from kcm.systems import stack_equations
 
 __all__ = [
     "MMR",
@@ -73,14 +75,37 @@ __all__ = [
     "stack_equations",
 ]
 
+# Everything but the exceptions is imported when it is first asked for, so that no call waits for
+# what it does not use.
+_PLACES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "MMR": "kcm.estimators:MMR",
+        "RKHSIV": "kcm.estimators.rkhs_iv:RKHSIV",
+        "VMM": "kcm.estimators:VMM",
+        "Asymptotic": "kcm.null:Asymptotic",
+        "ConditionalMoment": "kcm.moments:ConditionalMoment",
+        "ConfidenceSet": "kcm.estimators:ConfidenceSet",
+        "EstimationResults": "kcm.estimators:EstimationResults",
+        "FittedMoment": "kcm.moments:FittedMoment",
+        "KCMTest": "kcm.omnibus:KCMTest",
+        "KCMTestResult": "kcm.results:KCMTestResult",
+        "MomentLabels": "kcm.moments:MomentLabels",
+        "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
+        "datasets": "kcm.datasets",
+        "gram": "kcm.gram",
+        "kernels": "kcm.kernels",
+        "leverage_scale": "kcm.leverage:leverage_scale",
+        "specification_test": "kcm.specification:specification_test",
+        "stack_equations": "kcm.systems:stack_equations",
+    }
+)
+
 
 def __getattr__(name: str) -> Any:
-    """Import what needs scikit-learn when it is asked for."""
-    if name == "RKHSIV":
-        from kcm.estimators.rkhs_iv import RKHSIV
-
-        return RKHSIV
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name when it is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolve_name(_PLACES[name])
 
 
 def __dir__() -> list[str]:

@@ -76,8 +76,9 @@ def pvalue_interval(
     Returns
     -------
     tuple of two floats
-        Between 0 and 1, and (0, 1) for a law of which nothing is known here. Where the statistic is not exact the lower end holds when the model is
-        right: what the factor does not see can only add to the exact statistic.
+        (0, 1) for a law of which nothing is known here. Where the statistic is not exact the
+        lower end holds when the model is right: what the factor does not see can only add to the
+        exact statistic.
     """
     return 0.0, 1.0
 

@@ -2,42 +2,61 @@
 
 import argparse
 import dataclasses
+import gc
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import kcm
-from kcm.adapters.bar import bar_position
-from kcm.data import Sample, formula_variables
-from kcm.data.names import check_names
 from kcm.exceptions import DataError, KCMError, OptionError
-from kcm.kernels import Gaussian, InverseMultiquadric, Kernel, Laplace
-from kcm.null.stopping import Stop
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
-KERNELS: MappingProxyType[str, Callable[[], Kernel]] = MappingProxyType(
-    {"gaussian": Gaussian, "laplace": Laplace, "imq": InverseMultiquadric}
-)
-# Command-line name -> constructor in statsmodels.formula.api
-MODELS: MappingProxyType[str, str] = MappingProxyType(
+# Command-line name -> class, imported when it is chosen.
+KERNELS: MappingProxyType[str, str] = MappingProxyType(
     {
-        "ols": "ols",
-        "logit": "logit",
-        "probit": "probit",
-        "poisson": "poisson",
-        "negative-binomial": "negativebinomial",
-        "median": "quantreg",
+        "gaussian": "kcm.kernels:Gaussian",
+        "laplace": "kcm.kernels:Laplace",
+        "imq": "kcm.kernels:InverseMultiquadric",
     }
 )
+MODELS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "ols": "statsmodels.regression.linear_model:OLS",
+        "logit": "statsmodels.discrete.discrete_model:Logit",
+        "probit": "statsmodels.discrete.discrete_model:Probit",
+        "poisson": "statsmodels.discrete.discrete_model:Poisson",
+        "negative-binomial": "statsmodels.discrete.discrete_model:NegativeBinomial",
+        "median": "statsmodels.regression.quantile_regression:QuantReg",
+    }
+)
+STOPS = ("besag-clifford", "confidence")
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+
+
+def command() -> NoReturn:
+    """Run the command line as a process of its own, and end it.
+
+    Of what one test makes, nearly everything lives until the process ends: the garbage collector
+    would take a quarter of the time of a small test to find nothing.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the code that `main` returns.
+    """
+    gc.disable()
+    code = main()
+    gc.freeze()  # keeps the interpreter from looking through all modules once more at its end
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +95,9 @@ def _outcome(options: argparse.Namespace) -> tuple[int, str]:
     return 0, json.dumps(result.to_dict()) if options.json else str(result.summary())
 
 
-def _test(options: argparse.Namespace) -> kcm.KCMTestResult:
+def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
+    from kcm.data import Sample
+
     data = read_data(options.data)
     formula, names = _split(options.formula, _names(options.conditioning))
     _check_variables(formula, data)
@@ -86,7 +107,7 @@ def _test(options: argparse.Namespace) -> kcm.KCMTestResult:
     result = kcm.specification_test(
         _fit(options.model, formula, rows),
         conditioning=names or None,
-        kernel=KERNELS[options.kernel](),
+        kernel=resolve_name(KERNELS[options.kernel])(),
         statistic=options.statistic,
         null=null,
         rng=options.rng,
@@ -97,6 +118,9 @@ def _test(options: argparse.Namespace) -> kcm.KCMTestResult:
 
 def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
     """Part a formula at its bar: what to fit, and the variables to condition on."""
+    from kcm.adapters.bar import bar_position
+    from kcm.data import formula_variables
+
     after = formula_variables(formula, "conditioning")
     bar = bar_position(formula)
     if bar is None:
@@ -160,22 +184,25 @@ def _read_file(path: Path) -> "pd.DataFrame":
 
 def _check_variables(formula: str, data: "pd.DataFrame") -> None:
     """Refuse a formula that does not parse, or whose variables are not columns."""
+    from kcm.data import formula_variables
+    from kcm.data.names import check_names
+
     for side in ("response", "regressors"):
         check_names(formula_variables(formula, side), list(data.columns), "`--data`")
 
 
 def _fit(model: str, formula: str, data: "pd.DataFrame") -> Any:
     import numpy as np
-    import statsmodels.formula.api as smf
 
     quiet = {} if model in ("ols", "median") else {"disp": 0}
+    build = resolve_name(MODELS[model]).from_formula
     try:
-        return getattr(smf, MODELS[model])(formula, data=data, eval_env={"np": np}).fit(**quiet)
+        return build(formula, data=data, eval_env={"np": np}).fit(**quiet)
     except Exception as error:
         raise DataError(f"the {model} fit of {formula!r} failed: {error}") from error
 
 
-def _null(options: argparse.Namespace) -> kcm.Asymptotic | kcm.MultiplierBootstrap:
+def _null(options: argparse.Namespace) -> "kcm.Asymptotic | kcm.MultiplierBootstrap":
     if options.bootstrap is None and options.rng is not None:
         raise OptionError(
             "`--rng` is the seed of the bootstrap and the asymptotic law draws nothing; add "
@@ -221,9 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
     )
-    test.add_argument(
-        "--stop", choices=get_args(Stop), help="stop the draws early (default: draw all N)"
-    )
+    test.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
     test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
     test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
     test.add_argument("--json", action="store_true", help="print one JSON object")
@@ -231,4 +256,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

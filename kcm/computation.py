@@ -129,10 +129,8 @@ class _Problem:
         cap = affordable_rank(len(points), self.execution)
         gram = low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
         exact = self.pass_work() <= EXACT_WORK
-        exact = self.pass_work() <= EXACT_WORK
-        contraction = self._contraction(
-            TiledGram(self.kernel, points, self.execution) if exact else gram
-        )
+        tiled = TiledGram(self.kernel, points, self.execution)
+        contraction = self._contraction(tiled if exact else gram)
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)

@@ -69,13 +69,15 @@ def load(name: str) -> pd.DataFrame:
     >>> load("engel").columns.to_list()
     ['income', 'foodexp']
     """
+    if name == _SHIPPED:
+        return load_cps71()
     known = names()
     if name not in known:
         raise DataError(
             f"`name` must be the name of a data set; got {name!r}{did_you_mean(str(name), known)} "
             f"The data sets are: {listed(known, at_most=len(known))}."
         )
-    return load_cps71() if name == _SHIPPED else _load_from_statsmodels(name)
+    return _load_from_statsmodels(name)
 
 
 def names() -> tuple[str, ...]:

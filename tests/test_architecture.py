@@ -43,6 +43,10 @@ ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}
 ARRAY_PACKAGES = {"equinox", "jax", "jaxtyping", "numpy", "scipy"}
 LAZY_PACKAGES = ("statsmodels", "linearmodels", "formulaic", "matplotlib", "polars", "sklearn")
 
+# All of the library but RKHSIV, which is an estimator of scikit-learn; and one call of the command.
+EVERY_NAME = "import kcm\nfor name in {*kcm.__all__} - {'RKHSIV'}: getattr(kcm, name)"
+COMMAND = "from kcm.cli import main; main(['test', 'logwage ~ age', '--data', 'cps71'])"
+
 
 def parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
@@ -195,27 +199,59 @@ def is_abstract(cls: type) -> bool:
     return inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)
 
 
+def loaded_by(program: str) -> set[str]:
+    """Modules in memory after a program that runs in a fresh interpreter."""
+    told = in_python(f"{program}\nimport json, sys; print(); print(json.dumps(list(sys.modules)))")
+    return set(json.loads(told.splitlines()[-1]))
+
+
+# Program -> what it must not load.
+SPARED = {
+    "import kcm": ("numpy", "jax", "equinox", "jaxtyping", "pandas", "scipy", "narwhals"),
+    "import kcm.cli": ("numpy", "jax", "pandas"),
+    EVERY_NAME: LAZY_PACKAGES,
+    "import kcm; kcm.kernels.Gaussian(1.0)": ("pandas", "scipy.spatial", "scipy.special"),
+    "import kcm; kcm.KCMTest(null=kcm.MultiplierBootstrap())": ("scipy.optimize", "kcm.estimators"),
+    COMMAND: (
+        "kcm.estimators",
+        "linearmodels",
+        "matplotlib",
+        "sklearn",
+        "statsmodels.api",
+        "statsmodels.formula.api",
+        "statsmodels.tsa",
+    ),
+}
+
+
 class TestImport:
-    def test_heavy_packages_are_not_imported(self):
-        program = "import kcm, sys, json; print(json.dumps(sorted(sys.modules)))"
-        loaded = {name.split(".")[0] for name in json.loads(in_python(program))}
-        assert not loaded & set(LAZY_PACKAGES)
+    @pytest.mark.parametrize("program", SPARED)
+    def test_nothing_is_imported_that_is_not_needed(self, program: str):
+        assert not loaded_by(program) & set(SPARED[program])
+
+    def test_names_are_listed_before_they_are_imported(self):
+        program = "import kcm; print({*kcm.__all__} <= {*dir(kcm)}, 'kcm.estimators' in dir(kcm))"
+        assert in_python(program).split() == ["True", "False"]
+
+    def test_type_checkers_see_the_names_that_are_imported_later(self):
+        seen = set(imports_of(PACKAGE / "__init__.py"))
+        assert seen >= {place.replace(":", ".") for place in kcm._PLACES.values()}
 
     def test_jax_configuration_does_not_change(self):
-        program = """
+        program = f"""
 import jax
 before = dict(jax.config.values)
-import kcm
+{EVERY_NAME}
 after = dict(jax.config.values)
-print({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
+print({{key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}})
 """
         assert in_python(program).strip() == "set()"
 
     def test_no_device_is_touched(self):
         # JAX has no public way to ask whether a device was initialised, and live_arrays() itself
         # initialises one: hence the private name, read before the public call.
-        program = """
-import kcm
+        program = f"""
+{EVERY_NAME}
 import jax
 from jax._src import xla_bridge
 print(len(xla_bridge._backends), len(jax.live_arrays()))

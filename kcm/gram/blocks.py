@@ -33,7 +33,7 @@ def gram_block(
 def in_precision(
     kernel: Any, x: Float[np.ndarray, "n d"], precision: Precision
 ) -> tuple[Any, Float[np.ndarray, "n d"]]:
-    """Return a kernel (or family of them) and points whose tiles are evaluated in a precision, if they can be.
+    """Return a kernel (or a family) and points for tiles in a precision, if they can be.
 
     Single precision needs points near zero, and they can be moved there only if the kernel does
     not change. Both are tried, on the points farthest from the centre and some others: where a

@@ -201,7 +201,7 @@ def visit_forms(
 def visit_products(
     kernel: Kernel, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
 ) -> Found:
-    """Add K_ab v_b to the first tile's rows and, unless they are the same, K_ba v_a to the other's."""
+    """Add K_ab v_b to the first tile's rows and, where they differ, K_ba v_a to the other's."""
     block = gram_block(kernel, a["x"], b["x"], same).astype(a["v"].dtype)
     mirrored = lax.cond(same, jnp.zeros_like, lambda v: block.T @ v, a["v"])
     return Found((), block @ b["v"], mirrored)

@@ -1,7 +1,7 @@
 """A Gram matrix as what it does: products and quadratic forms."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
@@ -75,7 +75,7 @@ class TiledGram(GramOperator):
 
     kernel: Kernel
     points: Float[np.ndarray, "n d"]
-    execution: Execution = Execution()
+    execution: Execution = field(default_factory=Execution)
 
     def diagonal(self) -> Float[np.ndarray, " n"]:
         return diagonal(self.kernel, self.points)

@@ -169,7 +169,6 @@ def _line_of_devices(visit: LineVisit, mesh: jax.sharding.Mesh) -> Callable[...,
 @lru_cache(maxsize=64)
 def _ring(visit: Visit, mesh: jax.sharding.Mesh) -> Callable[..., Sums]:
     """Return the compiled ring over the devices of a mesh; every process gets all sums."""
-    line, spec = _line(mesh), PartitionSpec(AXIS)
 
     def gathered(kernel: Any, rows: dict[str, Array], n_tiles: Array) -> Sums:
         total, by_row = walk_ring(visit, kernel, rows, n_tiles)

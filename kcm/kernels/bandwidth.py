@@ -6,8 +6,8 @@ from typing import Any, final
 
 import equinox as eqx
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.spatial.distance import pdist
 
 from kcm._variation import check_varies, rows_by_value
 from kcm.exceptions import OptionError, TiedDistancesWarning
@@ -68,7 +68,9 @@ class MedianHeuristic(BandwidthRule):
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
         deviation = _deviations(x)
-        distances = pdist(_at_most(MAX_ROWS, (x - x.mean(axis=0)) / deviation))
+        distances = scipy.spatial.distance.pdist(
+            _at_most(MAX_ROWS, (x - x.mean(axis=0)) / deviation)
+        )
         return deviation * (_median_distance(distances) / np.sqrt(2.0))
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from scipy import special
+import scipy
 
 from kcm.exceptions import OptionError
 from kcm.null.base import NullDistribution, check_level
@@ -48,20 +48,20 @@ class PearsonIII(NullDistribution):
         """Return P(T >= t)."""
         z = (t - self.mean) / self.sd
         if abs(self.skewness) < NORMAL:
-            return float(special.ndtr(-z))
+            return float(scipy.special.ndtr(-z))
         shape = 4 / self.skewness**2
         root = math.copysign(math.sqrt(shape), self.skewness)
-        tail = special.gammaincc if self.skewness > 0 else special.gammainc
+        tail = scipy.special.gammaincc if self.skewness > 0 else scipy.special.gammainc
         return float(tail(shape, max(shape + z * root, 0.0)))
 
     def critical_value(self, level: float) -> float:
         """Return the upper `level` quantile."""
         check_level(level)
         if abs(self.skewness) < NORMAL:
-            return self.mean - self.sd * float(special.ndtri(level))
+            return self.mean - self.sd * float(scipy.special.ndtri(level))
         shape = 4 / self.skewness**2
         root = math.copysign(math.sqrt(shape), self.skewness)
-        inverse = special.gammainccinv if self.skewness > 0 else special.gammaincinv
+        inverse = scipy.special.gammainccinv if self.skewness > 0 else scipy.special.gammaincinv
         return self.mean + self.sd * (float(inverse(shape, level)) - shape) / root
 
     def describe(self) -> str:

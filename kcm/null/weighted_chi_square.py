@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
+import scipy
 from jaxtyping import Complex, Float
-from scipy.optimize import brentq
 
 from kcm._validation import as_floats
 from kcm.exceptions import DataError, KCMError
@@ -264,7 +264,7 @@ def _saddle_point(weights: Float[np.ndarray, " m"], x: float) -> float:
     low, high = _saddle_bracket(weights, x, end)
     if slope(high) <= 0:
         return end / (1.0 + math.exp(-high))
-    return end / (1.0 + math.exp(-brentq(slope, low, high, xtol=1e-2)))
+    return end / (1.0 + math.exp(-scipy.optimize.brentq(slope, low, high, xtol=1e-2)))
 
 
 def _saddle_bracket(weights: Float[np.ndarray, " m"], x: float, end: float) -> tuple[float, float]:
@@ -395,4 +395,4 @@ def _upper_quantile(weights: Float[np.ndarray, " m"], level: float) -> float:
     while excess(high) > 0:
         high += high - mean
     # the relative tolerance decides: x can be tiny where the density is infinite at 0
-    return scale * float(brentq(excess, low, high, xtol=1e-70 * sd, maxiter=1_000))
+    return scale * float(scipy.optimize.brentq(excess, low, high, xtol=1e-70 * sd, maxiter=1_000))
