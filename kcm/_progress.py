@@ -23,4 +23,8 @@ def progress_bar(work: float, label: str, shown: bool) -> Iterator[Callable[[flo
 
     percent = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=work, desc=label, leave=False, bar_format=percent) as bar:
-        yield bar.update
+
+        def advance(done: float) -> None:
+            bar.update(done)
+
+        yield advance

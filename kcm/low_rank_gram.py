@@ -11,6 +11,7 @@ from scipy.linalg import solve_triangular
 from kcm import gram
 from kcm._tiles import Layout, bucket
 from kcm._variation import rows_by_value
+from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision
@@ -166,6 +167,13 @@ def low_rank_gram(
         if done or chosen.rank == len(candidates):
             return found
         goal /= 2
+
+
+def low_rank_of(contraction: Contraction) -> LowRankGram:
+    """Return the Gram matrix of a low-rank contraction."""
+    if not isinstance(contraction.gram, LowRankGram):
+        raise TypeError(f"expected a LowRankGram, got {type(contraction.gram).__name__}")
+    return contraction.gram
 
 
 def _candidates(order: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from kcm.contraction import Contraction
 from kcm.gram.matrices import pairwise
-from kcm.low_rank_gram import LowRankGram
+from kcm.low_rank_gram import LowRankGram, low_rank_of
 
 __all__ = ["ResidualBounds", "residual_bounds"]
 
@@ -69,9 +69,7 @@ def residual_bounds(
     ResidualBounds
         Each bound fails with a chance of at most 1e-4 over the pairs, which have a fixed seed.
     """
-    gram = contraction.gram
-    if not isinstance(gram, LowRankGram):
-        raise TypeError(f"expected a LowRankGram, got {type(gram).__name__}")
+    gram = low_rank_of(contraction)
     weighted = _ResidualKernel(gram, contraction.scaled_residuals)
     norm = contraction.factor * np.hypot(*_norms(weighted, codes))
     trace = contraction.factor * _trace_within(weighted, codes)
@@ -194,7 +192,7 @@ def _moved_by_theta(
 ) -> tuple[float, float]:
     """Bound what the unknown R_0 S adds to the norm and to the trace."""
     c, n, f = contraction, len(codes), contraction.factor
-    gram, m = c.gram, int(codes.max()) + 1
+    gram, m = low_rank_of(c), int(codes.max()) + 1
     influence = _cluster_sums(c.scaled_influence, codes, m)
     spread = f * influence.T @ influence
     moved = np.einsum("icp,pr->icr", jacobian, _root(spread)).reshape(n, -1)

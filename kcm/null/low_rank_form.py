@@ -23,7 +23,7 @@ from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram.passes import fetched, placed
 from kcm.gram.traversal import Sums
-from kcm.low_rank_gram import LowRankGram
+from kcm.low_rank_gram import low_rank_of
 
 __all__ = ["LowRankSums", "low_rank_matrix", "low_rank_sums"]
 
@@ -81,7 +81,7 @@ def grouped_features(
     contraction: Contraction, codes: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, "m k"]:
     """Return H, its rows added up within clusters."""
-    gram, m = _operator(contraction), int(codes.max()) + 1
+    gram, m = low_rank_of(contraction), int(codes.max()) + 1
     columns = contraction.scaled_residuals.shape[1] * gram.factor.shape[2]
     needed = 16 * m * columns
     if needed > gram.execution.memory:
@@ -105,20 +105,13 @@ def _streamed(
     contraction: Contraction,
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return H'H and the diagonals of HJH' and its square, in two passes over tiles of H."""
-    gram, p = _operator(contraction), contraction.projection.shape[1]
+    gram, p = low_rank_of(contraction), contraction.projection.shape[1]
     tiles = gram.with_factor(_rows(contraction))
     inner = np.asarray(gram.over_rows(visit_inner_products, (), tiles).total)
     middle = exchanged(exchanged(inner, p).T, p).astype(gram.factor.dtype)
     own, squared = gram.over_rows(visit_diagonals, middle, tiles).rows
     n = len(gram.points)
     return inner, fetched(own, gram.layout, n), fetched(squared, gram.layout, n)
-
-
-def _operator(contraction: Contraction) -> LowRankGram:
-    gram = contraction.gram
-    if not isinstance(gram, LowRankGram):
-        raise TypeError(f"expected a LowRankGram, got {type(gram).__name__}")
-    return gram
 
 
 def _rows(contraction: Contraction) -> dict[str, np.ndarray]:
@@ -136,7 +129,7 @@ def _rows(contraction: Contraction) -> dict[str, np.ndarray]:
 
 def _diagonal_excess(contraction: Contraction) -> Float[np.ndarray, " n"]:
     c = contraction
-    return np.sum(c.scaled_residuals**2, axis=1) * (_operator(c).residual - c.removed)
+    return np.sum(c.scaled_residuals**2, axis=1) * (low_rank_of(c).residual - c.removed)
 
 
 def _features(tile: dict[str, Array]) -> Float[Array, "r k"]:
