@@ -46,7 +46,7 @@ def command() -> NoReturn:
     """Run the command line as a process of its own, and end it.
 
     Of what one test makes, nearly everything lives until the process ends: the garbage collector
-    would take a quarter of the time of a small test to find nothing.
+    would take .3 s or more, of the 2 s of a small test, to find nothing.
 
     Raises
     ------
