@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -15,7 +16,8 @@ from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision
-from kcm.gram.execution import Precision
+from kcm.gram.contractions import scaled_columns
+from kcm.gram.execution import Precision, double_arithmetic
 from kcm.gram.passes import fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
 from kcm.kernels import Kernel
@@ -90,15 +92,22 @@ class LowRankGram(GramOperator):
         return gram.diagonal(self.kernel, self.points)
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-        tiles = self.with_factor({"v": v})
-        inner = self.over_rows(visit_inner, (), tiles).total
-        found = self.over_rows(visit_outer, inner, {"factor": tiles["factor"]})
-        return fetched(found.rows, self.layout, len(v)) + self.residual[:, None] * v
+        size, scaled = self._scaled(v)
+        inner = self.over_rows(visit_inner, (), self.with_factor({"v": scaled})).total
+        inner = np.asarray(inner).astype(self.factor.dtype)
+        found = self.over_rows(visit_outer, inner, {"factor": self.factor}).rows
+        return fetched(found, self.layout, len(v)) * size + self.residual[:, None] * v
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         del precision  # that of the factor
-        inner = np.asarray(self.over_rows(visit_inner, (), self.with_factor({"v": v})).total)
-        return np.sum(inner**2, axis=0) + self.residual @ v**2
+        size, scaled = self._scaled(v)
+        inner = self.over_rows(visit_inner, (), self.with_factor({"v": scaled})).total
+        return np.sum(np.asarray(inner) ** 2, axis=0) * size**2 + self.residual @ v**2
+
+    def _scaled(
+        self, v: Float[np.ndarray, "n m"]
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
+        return scaled_columns(v, "single" if self.factor.dtype == np.float32 else "double")
 
     def with_factor(self, rows: dict[str, np.ndarray]) -> dict[str, Array]:
         """Cut rows like the factor, in its precision, and put them beside it."""
@@ -113,9 +122,10 @@ class LowRankGram(GramOperator):
         """Return some rows of F in double precision."""
         per_shard = self.layout.count * self.layout.rows
         room = self.layout.capacity * self.layout.rows
-        flat = self.factor.reshape(-1, self.factor.shape[-1])
         places = rows // per_shard * room + rows % per_shard
-        return np.asarray(flat[places], np.float64)
+        tile, row = np.divmod(places, self.layout.rows)
+        with double_arithmetic():
+            return np.asarray(_rows_at(self.factor, tile, row))
 
 
 def low_rank_gram(
@@ -246,6 +256,13 @@ def _factored(
     return LowRankGram(kernel, points, execution, factor, layout, residual, landmarks, share, order)
 
 
+@jax.jit
+def _rows_at(
+    factor: Float[Array, "t r k"], tile: Int[Array, " s"], row: Int[Array, " s"]
+) -> Float[Array, "s k"]:
+    return factor[tile, row].astype(jnp.float64)
+
+
 def visit_factor(shared: Any, tile: dict[str, Array]) -> Sums:
     """Return a tile of F = K_nm L^-T, and of diag(F F')."""
     kernel, landmarks, inverse = shared
@@ -260,4 +277,4 @@ def visit_inner(shared: Any, tile: dict[str, Array]) -> Sums:
 
 def visit_outer(inner: Float[Array, "r m"], tile: dict[str, Array]) -> Sums:
     """Return a tile of F (F'V)."""
-    return Sums((), tile["factor"].astype(jnp.float64) @ inner)
+    return Sums((), tile["factor"] @ inner)

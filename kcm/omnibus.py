@@ -180,7 +180,11 @@ def _check_moment(moment: Any) -> None:
 def _check_tolerance(tolerance: Any, method: str) -> None:
     if tolerance is None:
         return
-    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < float(tolerance) < 1:
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, Real)
+        or not 0 < float(tolerance) < 1
+    ):
         raise OptionError(f"`tolerance` must lie strictly between 0 and 1; got {tolerance!r}.")
     if method == "exact":
         raise OptionError('`tolerance` is for a low-rank factor; method="exact" uses none.')

@@ -19,7 +19,9 @@ from kcm.low_rank_gram import LowRankGram, low_rank_of
 __all__ = ["ResidualBounds", "residual_bounds"]
 
 # Pairs of rows whose residual kernel is looked at, and the chance that a bound fails.
-N_PAIRS = 16_384
+N_PAIRS = 65_536
+# Pairs whose rows of the factor are held at once.
+BLOCK = 8_192
 PAIR_SEED = 20_200_724
 RISK = 1e-4
 
@@ -98,7 +100,11 @@ class _ResidualKernel:
     ) -> Float[np.ndarray, " s"]:
         """Return R(i, j) u_i'u_j / (w_i w_j) for pairs of rows, between -1 and 1."""
         gram, points, lengths = self.gram, self.gram.points, self.lengths()
-        explained = _row_products(gram.factor_at(rows), gram.factor_at(others))
+        starts = range(0, len(rows), BLOCK)
+        parts = [(rows[s : s + BLOCK], others[s : s + BLOCK]) for s in starts]
+        explained = np.concatenate(
+            [_row_products(gram.factor_at(i), gram.factor_at(j)) for i, j in parts]
+        )
         rest = pairwise(gram.kernel, points[rows], points[others]) - explained
         products = rest * _row_products(self.vectors[rows], self.vectors[others])
         size = lengths[rows] * lengths[others]
@@ -223,7 +229,7 @@ def _cluster_sums(
     values: Float[np.ndarray, "n p"], codes: Int[np.ndarray, " n"], m: int
 ) -> Float[np.ndarray, "m p"]:
     if m == len(codes):
-        return values[np.argsort(codes)]
+        return values
     return np.stack([np.bincount(codes, column, m) for column in values.T], axis=1)
 
 

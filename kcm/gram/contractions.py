@@ -18,7 +18,7 @@ from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
 from kcm.kernels import Kernel
 
-__all__ = ["matvec", "quadratic_form", "quadratic_forms"]
+__all__ = ["matvec", "product", "quadratic_form", "quadratic_forms", "scaled_columns"]
 
 
 def quadratic_form(
@@ -117,7 +117,7 @@ def quadratic_forms(
     check_option(precision, ("double", "single"), "precision")
     execution = execution or Execution()
     family, points = in_precision(family_of(kernels), points, precision)
-    size, scaled = _scaled(columns, precision)
+    size, scaled = scaled_columns(columns, precision)
     parts = [
         pass_over_pairs(visit_forms, family, {"x": points, "v": part}, execution).total
         for part in _split(scaled, execution)
@@ -180,7 +180,7 @@ def product(
     (kernel,), points, columns = _inputs([kernel], x, v)
     check_option(precision, ("double", "single"), "precision")
     kernel, points = in_precision(kernel, points, precision)
-    size, scaled = _scaled(columns, precision)
+    size, scaled = scaled_columns(columns, precision)
     parts = [
         pass_over_pairs(visit_products, kernel, {"x": points, "v": part}, execution).rows
         for part in _split(scaled, execution)
@@ -230,7 +230,7 @@ def _inputs(
     return [kernel.resolve(points) for kernel in kernels], points, columns
 
 
-def _scaled(
+def scaled_columns(
     columns: Float[np.ndarray, "n m"], precision: Precision
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
     """Return sizes and columns; in single precision each column is divided by its largest entry."""

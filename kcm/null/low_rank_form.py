@@ -48,7 +48,7 @@ class LowRankSums:
 
 def low_rank_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> LowRankSums:
     """Return the traces in O(n r^2) operations, r the rank."""
-    c, p = contraction, contraction.projection.shape[1]
+    c, p, f = contraction, contraction.projection.shape[1], form_factor(contraction)
     if int(codes.max()) + 1 == len(codes):
         inner, own, squared = _streamed(c)
     else:
@@ -57,11 +57,11 @@ def low_rank_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Low
         own = np.sum(features * exchanged(features, p), axis=1)
         squared = np.sum(features * (features @ exchanged(exchanged(inner, p).T, p)), axis=1)
     step = exchanged(inner, p)
-    f, own, squared = c.factor, c.factor * own, c.factor**2 * squared
+    own, squared = f * own, f**2 * squared
     second = f**2 * np.trace(step @ step)
     third = f**3 * np.trace(step @ step @ step)
     return LowRankSums(
-        trace=float(own.sum() + f * _diagonal_excess(c).sum()),
+        trace=float(own.sum() + c.factor * _diagonal_excess(c).sum()),
         squares=float(second - np.sum(own**2)),
         cubes=float(third - 3 * np.sum(squared * own) + 2 * np.sum(own**3)),
     )
@@ -73,14 +73,14 @@ def low_rank_matrix(
     """Return B, for few multipliers: m^2 doubles."""
     c, m = contraction, int(codes.max()) + 1
     features = grouped_features(c, codes)
-    form = features @ exchanged(features, c.projection.shape[1]).T
-    return (form + np.diag(np.bincount(codes, _diagonal_excess(c), m))) * c.factor
+    form = form_factor(c) * (features @ exchanged(features, c.projection.shape[1]).T)
+    return form + np.diag(c.factor * np.bincount(codes, _diagonal_excess(c), m))
 
 
 def grouped_features(
     contraction: Contraction, codes: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, "m k"]:
-    """Return H, its rows added up within clusters."""
+    """Return H in units of the residuals, its rows added up within clusters."""
     gram, m = low_rank_of(contraction), int(codes.max()) + 1
     columns = contraction.scaled_residuals.shape[1] * gram.factor.shape[2]
     needed = 16 * m * columns
@@ -114,16 +114,28 @@ def _streamed(
     return inner, fetched(own, gram.layout, n), fetched(squared, gram.layout, n)
 
 
+def form_factor(contraction: Contraction) -> float:
+    """Return what HJH' is multiplied with, H in units of the residuals."""
+    return contraction.factor * _unit(contraction) ** 2
+
+
+def _unit(contraction: Contraction) -> float:
+    return float(np.sqrt(np.mean(contraction.scaled_residuals**2)))
+
+
 def _rows(contraction: Contraction) -> dict[str, np.ndarray]:
-    """Return what H is made of; D and l, of which only the product counts, in equal sizes."""
-    c = contraction
+    """Return what H is made of, in units of the residuals so that single precision holds it.
+
+    Of D and l only the product counts: they come in equal sizes.
+    """
+    c, unit = contraction, _unit(contraction)
     sizes = [np.sqrt(np.mean(a**2, axis=0)) for a in (c.projection, c.scaled_influence)]
     both = (sizes[0] > 0) & (sizes[1] > 0)
     ratio = np.sqrt(np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=both))
     return {
-        "residuals": c.scaled_residuals,
-        "projection": c.projection * ratio,
-        "influence": c.scaled_influence / ratio,
+        "residuals": c.scaled_residuals / unit,
+        "projection": c.projection * (ratio / unit),
+        "influence": c.scaled_influence / (ratio * unit),
     }
 
 

@@ -1,0 +1,290 @@
+"""The low-rank test and its certificate. Referee: the exact test, and dense matrices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import kcm
+from kcm import computation, gram, low_rank_gram
+from kcm.certificate import chaos_tail, pvalue_interval
+from kcm.contraction import contract
+from kcm.exceptions import OptionError
+from kcm.gram import TiledGram
+from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
+from kcm.null import PearsonIII, asymptotic, form
+from kcm.null.base import group_codes
+from kcm.null.low_rank_form import low_rank_sums
+from kcm.residual_bounds import ResidualBounds, residual_bounds
+
+KERNELS = {"gaussian": Gaussian(), "laplace": Laplace(), "imq": InverseMultiquadric()}
+
+
+def ols_moment(rng, n, d, signal=0.0):
+    """Residuals of a linear fit to a quadratic truth, with their jacobian and influence."""
+    x = rng.normal(size=(n, d))
+    design = np.column_stack([np.ones(n), x])
+    y = signal * (x[:, 0] ** 2 - 1) + rng.normal(size=n) * np.sqrt(0.5 + x[:, 0] ** 2 / 2)
+    gain = design @ np.linalg.inv(design.T @ design / n)
+    psi = y - design @ (gain.T @ y) / n
+    scale = np.sqrt(1 - np.sum(gain * design, axis=1) / n)
+    return kcm.FittedMoment(psi, x, -design, gain * psi[:, None], scale)
+
+
+def made_up(rng, n, q):
+    jacobian = rng.normal(size=(n, q, 3)) + 1.0
+    return kcm.FittedMoment(
+        rng.normal(size=(n, q)), rng.normal(size=(n, 2)), jacobian, rng.normal(size=(n, q, 3))
+    )
+
+
+@pytest.mark.parametrize("n", [100, 1_500])
+def test_products_and_forms_are_those_of_the_factor_and_the_exact_diagonal(n, rng):
+    x, v = rng.normal(size=(n, 2)), rng.normal(size=(n, 3))
+    approximate = low_rank_gram.low_rank_gram(Gaussian(1.0), x, 0.05)
+    factor = approximate.factor_at(np.arange(n))
+    matrix = factor @ factor.T + np.diag(approximate.residual)
+    exact = gram.matrix(Gaussian(1.0), x)
+    np.testing.assert_allclose(np.diag(matrix), np.diag(exact), rtol=1e-12)
+    assert np.linalg.eigvalsh(exact - factor @ factor.T).min() > -1e-10
+    np.testing.assert_allclose(approximate.product(v), matrix @ v, atol=1e-10)
+    forms = approximate.forms(v, "double")
+    np.testing.assert_allclose(forms, np.einsum("ic,ij,jc->c", v, matrix, v), rtol=1e-10)
+    share = np.trace(exact - factor @ factor.T) / np.trace(exact)
+    assert approximate.residual_share == pytest.approx(share, abs=1e-12)
+    assert share <= 0.05
+
+
+@pytest.mark.parametrize("statistic", ["U", "V"])
+@pytest.mark.parametrize("groups", [None, 3])
+@pytest.mark.parametrize("q", [1, 2])
+def test_traces_and_matrix_of_the_form_are_those_of_dense_matrices(statistic, groups, q, rng):
+    moment = made_up(rng, 400, q)
+    codes = group_codes(None if groups is None else np.arange(400) // groups, 400)
+    approximate = low_rank_gram.low_rank_gram(Gaussian(0.7), moment.conditioning, 0.02)
+    contraction = contract(moment, approximate, statistic)
+    dense = form.form_matrix(contraction, codes)
+    factor = approximate.factor_at(np.arange(400))
+    kept = factor @ factor.T + np.diag(approximate.residual - contraction.removed)
+    influence = contraction.scaled_influence
+    blocks = [
+        np.diag(moment.residuals[:, c]) + moment.jacobian[:, c] @ influence.T / 400
+        for c in range(q)
+    ]
+    indicator = np.eye(codes.max() + 1)[codes]
+    slow = contraction.factor * sum(a.T @ kept @ a for a in blocks)
+    np.testing.assert_allclose(dense, indicator.T @ slow @ indicator, atol=1e-11)
+    free = dense - np.diag(np.diag(dense))
+    sums = low_rank_sums(contraction, codes)
+    assert sums.trace == pytest.approx(np.trace(dense), rel=1e-10, abs=1e-12)
+    assert sums.squares == pytest.approx(np.sum(free**2), rel=1e-10)
+    assert sums.cubes == pytest.approx(np.trace(free @ free @ free), rel=1e-8)
+
+
+@pytest.mark.parametrize("exact_statistic", [True, False])
+@pytest.mark.parametrize("groups", [None, 5, 40])
+def test_what_the_factor_leaves_out_is_within_its_bounds(exact_statistic, groups, rng):
+    for q, kernel in ((1, Gaussian(1.0)), (2, Laplace(2.0)), (1, InverseMultiquadric(0.5))):
+        moment = made_up(rng, 600, q)
+        codes = group_codes(None if groups is None else np.arange(600) // groups, 600)
+        exact = contract(moment, TiledGram(kernel, moment.conditioning), "U")
+        approximate = low_rank_gram.low_rank_gram(kernel, moment.conditioning, 0.02)
+        low = contract(moment, approximate, "U")
+        low = dataclasses.replace(exact, gram=approximate) if exact_statistic else low
+        unscaled = (None, None) if exact_statistic else (moment.residuals, moment.jacobian)
+        bounds = residual_bounds(low, codes, *unscaled)
+        left_out = form.form_matrix(exact, codes) - form.form_matrix(low, codes)
+        assert np.linalg.norm(left_out) <= bounds.norm
+        assert abs(np.trace(left_out)) <= bounds.trace + 1e-12
+        assert exact.statistic >= low.statistic - bounds.below - 1e-12
+        assert bounds.norm < 0.1 * np.linalg.norm(form.form_matrix(exact, codes))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("d", range(1, 7))
+def test_the_exact_pvalue_lies_within_the_certificate(name, d):
+    """Twelve problems for each of eighteen settings: 216 in all."""
+    rng = np.random.default_rng(100 * d + len(name))
+    for replication in range(12):
+        moment = ols_moment(rng, 500, d, signal=0.05 * (replication % 4))
+        tolerance = (0.05, 0.01, 0.002)[replication % 3]
+        test = kcm.KCMTest(KERNELS[name], method="low-rank", tolerance=tolerance)
+        certificate = test.run(moment).certificate
+        exact = kcm.KCMTest(KERNELS[name], method="exact").run(moment).pvalue
+        low, high = certificate.pvalue_interval
+        assert low <= exact <= high
+        assert certificate.residual_share <= tolerance
+        assert certificate.statistic_exact
+
+
+@pytest.mark.parametrize("exact_statistic", [True, False])
+def test_the_certificate_holds_where_the_law_comes_from_cumulants(exact_statistic, monkeypatch):
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 300)
+    if not exact_statistic:
+        monkeypatch.setattr(computation, "EXACT_WORK", 0)
+    rng = np.random.default_rng(3)
+    widths = []
+    for d in (1, 2, 4):
+        for _ in range(8):
+            moment = ols_moment(rng, 600, d, signal=0.05)
+            exact = kcm.KCMTest(method="exact").run(moment)
+            low_rank = kcm.KCMTest(method="low-rank").run(moment)
+            assert isinstance(low_rank.null_distribution, PearsonIII)
+            low, high = low_rank.certificate.pvalue_interval
+            assert low_rank.certificate.statistic_exact is exact_statistic
+            assert low <= exact.pvalue <= high
+            widths.append(high - low)
+    assert np.median(widths) < (0.03 if exact_statistic else 0.3)
+
+
+@pytest.mark.parametrize("weights", ["rademacher", "gaussian", "mammen", "webb"])
+@pytest.mark.parametrize("groups", [None, np.arange(400) // 4])
+def test_the_certificate_holds_for_draws(weights, groups):
+    null = kcm.MultiplierBootstrap(199, weights=weights, groups=groups)
+    rng = np.random.default_rng(5)
+    for _ in range(6):
+        moment = ols_moment(rng, 400, 2, signal=0.1)
+        exact = kcm.KCMTest(null=null, method="exact").run(moment, rng=1).pvalue
+        certificate = kcm.KCMTest(null=null, method="low-rank").run(moment, rng=1).certificate
+        low, high = certificate.pvalue_interval
+        assert low <= exact <= high
+
+
+def test_tails_of_forms_in_normal_and_rademacher_variables_are_below_the_bound(rng):
+    form_matrix = rng.normal(size=(6, 6))
+    form_matrix = form_matrix + form_matrix.T
+    form_matrix -= np.diag(np.diag(form_matrix))
+    sd = np.sqrt(2 * np.sum(form_matrix**2))
+    for law in (rng.normal(size=(400_000, 6)), rng.choice([-1.0, 1.0], size=(400_000, 6))):
+        size = np.abs(np.einsum("bi,bi->b", law @ form_matrix, law)) / sd
+        for reach in (1.0, 3.0, 6.0, 9.0):
+            assert np.mean(size >= reach) <= chaos_tail(np.array([reach]))[0]
+
+
+def test_a_law_of_which_nothing_is_known_has_no_certificate():
+    class Unknown(kcm.null.NullDistribution):
+        pvalue = critical_value = describe = None
+
+    bounds = ResidualBounds(0.1, 0.0, 0.0, True)
+    assert pvalue_interval(Unknown(), 1.0, bounds) == (0.0, 1.0)
+
+
+def test_rows_in_another_order_give_the_same_low_rank_test(rng):
+    moment = ols_moment(rng, 3_000, 3)
+    order = rng.permutation(3_000)
+    moved = kcm.FittedMoment(
+        *(a[order] for a in (moment.residuals, moment.conditioning, moment.jacobian)),
+        moment.influence[order],
+        moment.scale[order],
+    )
+    one, other = (kcm.KCMTest(method="low-rank").run(m) for m in (moment, moved))
+    assert other.pvalue == pytest.approx(one.pvalue, rel=1e-8)
+    assert other.certificate.pvalue_interval == pytest.approx(
+        one.certificate.pvalue_interval, rel=1e-6
+    )
+
+
+class TestRoad:
+    def test_small_samples_are_exact(self, rng):
+        certificate = kcm.KCMTest().run(ols_moment(rng, 200, 1)).certificate
+        assert (certificate.method, certificate.rank, certificate.residual_share) == (
+            "exact",
+            None,
+            0.0,
+        )
+
+    def test_beyond_the_documented_work_the_law_is_low_rank(self, rng, monkeypatch):
+        moment = ols_moment(rng, 2_500, 1)
+        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
+        result = kcm.KCMTest().run(moment)
+        assert result.certificate.method == "low-rank"
+        assert result.certificate.statistic_exact
+        exact = kcm.KCMTest(method="exact").run(moment)
+        assert result.statistic == pytest.approx(exact.statistic, rel=1e-12)
+        assert "rank" in str(result.summary())
+        assert result.to_dict()["pvalue_low"] <= exact.pvalue <= result.to_dict()["pvalue_high"]
+
+    def test_an_open_decision_is_refined(self, monkeypatch):
+        moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.1)
+        exact = kcm.KCMTest(method="exact").run(moment)
+        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
+        monkeypatch.setattr(computation, "LEVELS", (exact.pvalue,))
+        certificate = kcm.KCMTest(tolerance=0.05).run(moment).certificate
+        assert "tolerance lowered to 0.005" in certificate.notes[0]
+        assert certificate.method == "exact"
+        assert certificate.notes[-1].endswith("computed exactly")
+
+    def test_a_decision_that_cannot_be_settled_says_so(self, monkeypatch):
+        moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.1)
+        exact = kcm.KCMTest(method="exact").run(moment)
+        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
+        monkeypatch.setattr(computation, "VERIFYING_WORK", 0)
+        monkeypatch.setattr(computation, "LEVELS", (exact.pvalue,))
+        result = kcm.KCMTest().run(moment)
+        assert 'method="exact" settles it' in result.certificate.notes[-1]
+        assert 'method="exact" settles it' in str(result.summary())
+
+    def test_refining_draws_takes_the_same_multipliers(self, monkeypatch):
+        moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.02)
+        null = kcm.MultiplierBootstrap(199)
+        once = kcm.KCMTest(null=null, method="exact").run(moment, rng=4)
+        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 60)
+        monkeypatch.setattr(computation, "LEVELS", (once.pvalue,))
+        again = kcm.KCMTest(null=null).run(moment, rng=4)
+        assert again.certificate.notes
+        assert again.pvalue == once.pvalue
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("weights", ["rademacher", "mammen"])
+    def test_mixed_draws_have_the_pvalue_of_double_draws(self, weights, rng):
+        null = kcm.MultiplierBootstrap(399, weights=weights)
+        for n in (30, 150, 700):
+            moment = ols_moment(rng, n, 2)
+            double, mixed = (
+                kcm.KCMTest(null=null, precision=precision).run(moment, rng=2)
+                for precision in ("double", "mixed")
+            )
+            assert mixed.pvalue == double.pvalue
+            assert mixed.statistic == double.statistic
+            drawn = mixed.null_distribution.draws
+            np.testing.assert_allclose(drawn, double.null_distribution.draws, atol=2e-5)
+            assert not np.array_equal(drawn, double.null_distribution.draws)
+
+    def test_single_changes_statistic_and_pvalue_in_the_fifth_digit_at_most(self, rng):
+        for n in (200, 2_200):
+            moment = ols_moment(rng, n, 2)
+            double, single = (
+                kcm.KCMTest(precision=precision).run(moment) for precision in ("double", "single")
+            )
+            scale = double.null_distribution.critical_value(0.05)
+            scale -= double.null_distribution.critical_value(0.5)
+            assert abs(single.statistic - double.statistic) < 1e-5 * scale
+            assert single.statistic != double.statistic
+            assert single.pvalue == pytest.approx(double.pvalue, abs=1e-5)
+
+    def test_a_large_factor_in_single_precision_agrees_with_double(self, rng, monkeypatch):
+        moment = ols_moment(rng, 2_600, 2)
+        double = kcm.KCMTest(method="low-rank").run(moment)
+        monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 2_000)
+        single = kcm.KCMTest(method="low-rank").run(moment)
+        assert single.pvalue == pytest.approx(double.pvalue, abs=2e-5)
+        assert single.certificate.residual_share == pytest.approx(
+            double.certificate.residual_share, abs=1e-6
+        )
+
+
+def test_a_tolerance_below_rounding_is_refused(rng, monkeypatch):
+    monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 100)
+    with pytest.raises(OptionError, match="smallest for 200 rows is 1e-05"):
+        kcm.KCMTest(method="low-rank", tolerance=1e-7).run(ols_moment(rng, 200, 1))
+
+
+def test_a_memory_limit_bounds_the_rank_and_too_small_a_one_is_refused(rng):
+    moment = ols_moment(rng, 4_000, 3)
+    test = kcm.KCMTest(Gaussian(0.3), method="low-rank", memory_limit=2 * 4_000 * 8 * 64)
+    certificate = test.run(moment).certificate
+    assert certificate.rank <= 64
+    assert certificate.residual_share > 0.01
+    with pytest.raises(OptionError, match="smallest that works for a low-rank factor"):
+        kcm.KCMTest(method="low-rank", memory_limit=2_000_000).run(moment)
