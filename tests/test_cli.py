@@ -53,6 +53,18 @@ def test_json_is_the_python_result(run):
     assert json.loads(out) == expected
 
 
+@pytest.mark.parametrize("stop", ["besag-clifford", "confidence"])
+def test_draws_that_stop_are_those_of_python(run, stop):
+    fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
+    null = kcm.MultiplierBootstrap(999, stop=stop)
+    expected = kcm.specification_test(fit, null=null, rng=3).to_dict()
+    words = ("--bootstrap", "999", "--stop", stop, "--rng", "3", "--json")
+    code, out, _ = run(FORMULA, "--data", "cps71", *words)
+    assert code == 0
+    assert json.loads(out) == expected
+    assert stop in expected["null_distribution"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_files(run, data, tmp_path, suffix):
     path = tmp_path / f"data.{suffix}"
@@ -144,6 +156,7 @@ def test_numpy_is_known_as_np(run, data, tmp_path):
         (("logwage ~ age | age | age", "--data", "cps71"), "at most one `|`"),
         (("logwage ~ age | age", "--data", "cps71", "--conditioning", "age"), "keep one of them"),
         ((FORMULA, "--data", "cps71", "--rng", "1"), "add `--bootstrap N`"),
+        ((FORMULA, "--data", "cps71", "--stop", "confidence"), "leave `--stop` out"),
         ((FORMULA, "--data", "missing.csv"), "check the path, or name a data set: "),
         ((FORMULA, "--data", "cps71", "--conditioning", "agee"), "agee"),
         ((FORMULA, "--data", "cps71", "--conditioning", "age,,"), "split by commas"),

@@ -85,6 +85,17 @@ def test_size_of_the_published_procedure_when_theta_is_known():
     assert 0.03 <= rates["multinomial"] <= 0.07
 
 
+STOPPED = {
+    stop: {"null": kcm.MultiplierBootstrap(999, stop=stop)}
+    for stop in ("besag-clifford", "confidence")
+}
+
+
+def test_size_of_draws_that_stop():
+    rates = rejection_rates(DESIGNS["ols-d1-normal"], 100, STOPPED, n_replications=500)
+    assert all(0.025 <= rate <= 0.08 for rate in rates.values()), rates
+
+
 CLUSTERED = {
     "asymptotic": (kcm.Asymptotic, {}),
     "cumulants": (kcm.Asymptotic, {"method": "cumulants"}),

@@ -95,8 +95,8 @@ class BootstrapDistribution(NullDistribution):
     def critical_value(self, level: float) -> float:
         """Return the value that the statistic must exceed for p <= level.
 
-        Infinite when there are too few draws for a p-value this small. Not a number when Besag
-        and Clifford's rule stopped the draws before they could tell; p is then above the level.
+        Infinite when all draws are too few for a p-value this small. Not a number when the draws
+        stopped before they could tell; p is then above the level.
         """
         check_level(level)
         return self.rule.critical_value(self.draws, self._asked(), level)

@@ -225,7 +225,12 @@ class ConfidenceSequence(StoppingRule):
     def critical_value(
         self, draws: Float[np.ndarray, " l"], n_resamples: int, level: float
     ) -> float:
-        return counted_quantile(draws, level)
+        """Return the value that the statistic must exceed for p <= level.
+
+        Not a number where the draws stopped before p could be this small.
+        """
+        value = counted_quantile(draws, level)
+        return math.nan if value == math.inf and len(draws) < n_resamples else value
 
 
 def exceeds(draws: Float[np.ndarray, " l"], t: float) -> Bool[np.ndarray, " l"]:
