@@ -249,7 +249,8 @@ class TestBootstrap:
         assert 10 <= n < 2_000
         for law in laws:
             expected = whole.null_distribution.draws[:n]
-            np.testing.assert_allclose(law.draws, expected, rtol=1e-9, atol=1e-12)
+            # single precision: the last digits depend on how many draws are computed together
+            np.testing.assert_allclose(law.draws, expected, rtol=1e-5, atol=2e-6)
             assert law.pvalue(whole.statistic) == laws[0].pvalue(whole.statistic)
         assert len({generator.random() for generator in generators}) == 1
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy import optimize, special
 
 from kcm.exceptions import OptionError
 from kcm.null.base import check_level
@@ -261,21 +261,21 @@ def counted_quantile(draws: Float[np.ndarray, " l"], level: float) -> float:
 def lower_limit(count: int, n: int, confidence: float) -> float:
     """Return the p at which `count` or more of n have probability (1 - confidence) / 2."""
     tail = (1 - confidence) / 2
-    return float(special.betaincinv(count, n - count + 1, tail)) if count > 0 else 0.0
+    return float(scipy.special.betaincinv(count, n - count + 1, tail)) if count > 0 else 0.0
 
 
 def upper_limit(count: int, n: int, confidence: float) -> float:
     """Return the p at which `count` or fewer of n have probability (1 - confidence) / 2."""
     tail = (1 - confidence) / 2
-    return float(special.betainccinv(count + 1, n - count, tail)) if count < n else 1.0
+    return float(scipy.special.betainccinv(count + 1, n - count, tail)) if count < n else 1.0
 
 
 def log_evidence(
     count: Int[np.ndarray, "*l"] | int, n: Int[np.ndarray, "*l"] | int, p: float
 ) -> Float[np.ndarray, "*l"]:
     """Return -log[(n + 1) C(n, count) p^count (1 - p)^(n - count)]: evidence against p."""
-    likelihood = special.xlogy(count, p) + special.xlog1py(n - count, -p)
-    return np.asarray(special.betaln(count + 1, n - count + 1) - likelihood)
+    likelihood = scipy.special.xlogy(count, p) + scipy.special.xlog1py(n - count, -p)
+    return np.asarray(scipy.special.betaln(count + 1, n - count + 1) - likelihood)
 
 
 def evidence_interval(count: int, n: int, confidence: float) -> tuple[float, float]:
@@ -286,8 +286,8 @@ def evidence_interval(count: int, n: int, confidence: float) -> tuple[float, flo
 
     # the evidence is smallest, and negative, at the share
     share = count / n
-    low = optimize.bisect(excess, 0.0, share, xtol=1e-15) if count > 0 else 0.0
-    high = optimize.bisect(excess, share, 1.0, xtol=1e-15) if count < n else 1.0
+    low = scipy.optimize.bisect(excess, 0.0, share, xtol=1e-15) if count > 0 else 0.0
+    high = scipy.optimize.bisect(excess, share, 1.0, xtol=1e-15) if count < n else 1.0
     return float(low), float(high)
 
 
