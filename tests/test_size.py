@@ -15,6 +15,7 @@ from size_designs import (
 )
 
 import kcm
+from kcm import computation, residual_bounds
 from kcm.adapters import fitted_moment
 from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
 from kcm.null import asymptotic
@@ -141,6 +142,22 @@ def test_size_of_tiled_cumulants(monkeypatch):
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 150)
     rates = rejection_rates(DESIGNS["ols-d5-normal"], 400, {"tiled": {}})
     assert 0.03 <= rates["tiled"] <= 0.07
+
+
+LOW_RANK = {
+    "asymptotic": {"method": "low-rank"},
+    "rademacher": {"method": "low-rank", "null": kcm.MultiplierBootstrap(199)},
+}
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact-statistic", "low-rank-statistic"])
+def test_size_of_the_low_rank_test(exact, monkeypatch):
+    """The pairs that the certificate looks at have no part in the p-value."""
+    monkeypatch.setattr(residual_bounds, "N_PAIRS", 64)
+    if not exact:
+        monkeypatch.setattr(computation, "EXACT_WORK", 0)
+    rates = rejection_rates(DESIGNS["ols-d5-heteroskedastic"], 5_000, LOW_RANK)
+    assert all(0.035 <= rate <= 0.065 for rate in rates.values()), rates
 
 
 @pytest.mark.parametrize("n", [100, 200])
