@@ -119,7 +119,10 @@ def _of_draws(
     """Count the draws that may be on the other side of the statistic."""
     low, high = _statistics(statistic, bounds)
     reach = _reach(RISK / len(law.draws), law.multipliers) * np.sqrt(2) * bounds.norm
-    return law.pvalue(high + reach + bounds.trace), law.pvalue(low - reach - bounds.trace)
+    pvalue, share = law.pvalue(statistic), 1 / (1 + len(law.draws))
+    least = share * (1 + np.sum(law.draws >= high + reach + bounds.trace))
+    most = share * (1 + np.sum(law.draws >= low - reach - bounds.trace))
+    return float(min(least, pvalue)), float(max(most, pvalue))
 
 
 def _statistics(statistic: float, bounds: ResidualBounds) -> tuple[float, float]:

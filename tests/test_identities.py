@@ -132,7 +132,7 @@ def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap
     dense = dense_form(system, Gaussian(1.2), "U")
     free = dense - np.diag(np.diag(dense))
     rng = np.random.default_rng(0)
-    draws = draw(contraction, MULTIPLIERS["rademacher"](rng, 50_000, 200), np.arange(200))
+    draws = draw(contraction, np.arange(200), MULTIPLIERS["rademacher"](rng, 50_000, 200))
     mean, variance = np.trace(dense), 2 * np.sum(free**2)
     third = 8 * np.trace(free @ free @ free)
     error = np.sqrt(np.array([variance, 3 * variance**2, 200 * variance**3]) / 50_000)
