@@ -38,6 +38,7 @@ MODELS: MappingProxyType[str, str] = MappingProxyType(
         "median": "statsmodels.regression.quantile_regression:QuantReg",
     }
 )
+METHODS = ("auto", "exact", "low-rank")
 STOPS = ("besag-clifford", "confidence")
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
@@ -111,6 +112,8 @@ def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
         statistic=options.statistic,
         null=null,
         rng=options.rng,
+        method=options.method,
+        memory_limit=options.memory_limit,
     )
     n_dropped = result.n_dropped + (complete.n_dropped if complete else 0)
     return dataclasses.replace(result, n_dropped=n_dropped)
@@ -251,6 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
     test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
     test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
+    test.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
+    test.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
     test.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

@@ -65,6 +65,16 @@ def test_draws_that_stop_are_those_of_python(run, stop):
     assert stop in expected["null_distribution"]
 
 
+def test_a_low_rank_test_is_that_of_python(run):
+    fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
+    expected = kcm.specification_test(fit, method="low-rank", memory_limit="100 MB").to_dict()
+    words = ("--method", "low-rank", "--memory-limit", "100 MB", "--json")
+    code, out, _ = run(FORMULA, "--data", "cps71", *words)
+    assert code == 0
+    assert json.loads(out) == json.loads(json.dumps(expected))
+    assert expected["method"] == "low-rank"
+
+
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_files(run, data, tmp_path, suffix):
     path = tmp_path / f"data.{suffix}"

@@ -46,9 +46,10 @@ def test_kernels_are_evaluated_in_single_precision_where_that_is_harmless(rng):
     [
         (Gaussian(1e-3), np.linspace(0, 1e4, 500)[:, None] ** np.ones((1, 2))),
         (Laplace(1e30), np.random.default_rng(0).normal(size=(500, 2)) * 1e30),
+        (Gaussian(1e100), np.random.default_rng(0).normal(size=(500, 2)) * 1e100),
         (1.0 + Linear(), np.random.default_rng(0).normal(size=(500, 2)) + 1e4),
     ],
-    ids=["bandwidth below rounding", "beyond single", "not invariant to shifts"],
+    ids=["bandwidth below rounding", "large", "beyond single", "not invariant to shifts"],
 )
 def test_kernels_are_evaluated_in_double_where_single_would_be_wrong(kernel, x, rng):
     v = rng.normal(size=(500, 2))

@@ -41,10 +41,10 @@ def in_precision(
     """
     if precision == "double":
         return kernel, x
-    moved = (x - np.median(x[:: max(1, len(x) // 1_000)], axis=0)).astype(np.float32)
-    lower = jax.tree.map(_single, kernel)
-    chosen = _tried(moved)
     with double_arithmetic(), np.errstate(all="ignore"):
+        lower = jax.tree.map(_single, kernel)
+        moved = (x - np.median(x[:: max(1, len(x) // 1_000)], axis=0)).astype(np.float32)
+        chosen = _tried(moved)
         exact = np.asarray(_values(_kernels(kernel), x[chosen]), np.float64)
         tried = np.asarray(_values(_kernels(lower), moved[chosen]), np.float64)
     error = np.abs(tried - exact).max(axis=(1, 2))
