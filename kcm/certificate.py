@@ -15,8 +15,9 @@ __all__ = ["Certificate", "pvalue_interval"]
 
 # The exact method estimates the skewness with a standard error of at most .008; three of them.
 SKEWNESS_ERROR = 0.024
-# Multiples of its standard deviation at which the tail of what is left out is looked at.
-REACHES = np.geomspace(2.0, 80.0, 12)
+# Multiples of its standard deviation at which the tail of what is left out is looked at: below six
+# the bound on the tail is no use, above sixty it is nothing.
+REACHES = np.geomspace(6.0, 60.0, 7)
 # Chance that a bound on a draw, or on the statistic, fails.
 RISK = 1e-4
 
@@ -86,7 +87,9 @@ def pvalue_interval(
 @pvalue_interval.register
 def _of_cumulants(law: PearsonIII, statistic: float, bounds: ResidualBounds) -> tuple[float, float]:
     """Vary the cumulants, which determine this law, over what they can be."""
-    norm, s = law.sd / np.sqrt(2), min(bounds.norm, 0.9 * law.sd / np.sqrt(2))
+    norm, s = law.sd / np.sqrt(2), bounds.norm
+    if s >= norm:
+        return 0.0, 1.0
     cubes = law.skewness * law.sd**3 / 8
     change = 3 * s * norm**2 + 3 * s**2 * norm + s**3
     pvalues = []
@@ -117,8 +120,11 @@ def _of_draws(
     law: BootstrapDistribution, statistic: float, bounds: ResidualBounds
 ) -> tuple[float, float]:
     """Count the draws that may be on the other side of the statistic."""
+    if law.multipliers == "multinomial":  # dependent weights: no bound is known
+        return 0.0, 1.0
     low, high = _statistics(statistic, bounds)
     reach = _reach(RISK / len(law.draws), law.multipliers) * np.sqrt(2) * bounds.norm
+    # the p-value of stopped draws is not this share, but h / l
     pvalue, share = law.pvalue(statistic), 1 / (1 + len(law.draws))
     least = share * (1 + np.sum(law.draws >= high + reach + bounds.trace))
     most = share * (1 + np.sum(law.draws >= low - reach - bounds.trace))
@@ -149,4 +155,5 @@ def _reach(risk: float, multipliers: str) -> float:
     if multipliers not in ("gaussian", "rademacher"):
         return float(1 / np.sqrt(risk))  # Chebyshev
     grid = np.geomspace(1.0, 200.0, 400)
-    return float(grid[np.argmax(chaos_tail(grid) <= risk)])
+    small_enough = grid[chaos_tail(grid) <= risk]
+    return float(small_enough[0]) if small_enough.size else float(1 / np.sqrt(risk))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 import numpy as np
+from jaxtyping import Int
 
 from kcm.certificate import Certificate, pvalue_interval
 from kcm.contraction import Contraction, StatisticName, contract
@@ -13,7 +14,7 @@ from kcm.exceptions import DataError
 from kcm.gram import Execution, GramOperator, TiledGram
 from kcm.gram.passes import KERNEL_COST
 from kcm.kernels import Kernel
-from kcm.low_rank_gram import affordable_rank, least_tolerance, low_rank_gram
+from kcm.low_rank_gram import LowRankGram, affordable_rank, least_tolerance, low_rank_gram
 from kcm.moments import FittedMoment
 from kcm.null import Null, NullDistribution
 from kcm.null.base import group_codes
@@ -69,13 +70,15 @@ class Computation:
     ) -> Outcome:
         """Contract, find the null law and certify the p-value."""
         problem = _Problem(moment, kernel, statistic, null, rng, self.execution)
-        if self.method == "exact":
-            return problem.exact()
+        with self.execution.on_device():
+            return self._by_method(problem, self.tolerance or TOLERANCE)
+
+    def _by_method(self, problem: "_Problem", tolerance: float) -> Outcome:
         if self.method == "low-rank":
-            return problem.low_rank(self.tolerance or TOLERANCE)
-        if problem.exact_work() <= EXACT_WORK:
+            return problem.low_rank(tolerance)
+        if self.method == "exact" or problem.exact_work() <= EXACT_WORK:
             return problem.exact()
-        return _until_decided(problem, self.tolerance or TOLERANCE)
+        return _until_decided(problem, tolerance)
 
 
 def _until_decided(problem: "_Problem", tolerance: float) -> Outcome:
@@ -93,8 +96,19 @@ def _until_decided(problem: "_Problem", tolerance: float) -> Outcome:
         outcome = problem.exact()
     elif _open_levels(outcome):
         notes.append(f'{_left_open(outcome)}; method="exact" settles it')
-    certificate = dataclasses.replace(outcome.certificate, notes=tuple(notes))
+    certificate = outcome.certificate
+    certificate = dataclasses.replace(certificate, notes=(*certificate.notes, *notes))
     return outcome._replace(certificate=certificate)
+
+
+def _missed(gram: LowRankGram, tolerance: float) -> tuple[str, ...]:
+    if gram.residual_share <= tolerance:
+        return ()
+    return (
+        f"a factor of rank {gram.rank:,} leaves out {gram.residual_share:.2g} of the trace, more "
+        f"than the tolerance {tolerance:g}: raise `memory_limit`, widen the bandwidth, or use "
+        'method="exact"',
+    )
 
 
 def _open_levels(outcome: Outcome) -> list[float]:
@@ -107,6 +121,7 @@ def _left_open(outcome: Outcome) -> str:
     return f"rank {rank:,} left the decision at level {levels} open"
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class _Problem:
     moment: FittedMoment
@@ -124,32 +139,46 @@ class _Problem:
         return Outcome(contraction, law, Certificate("exact", None, 0.0, True, (pvalue, pvalue)))
 
     def low_rank(self, tolerance: float) -> Outcome:
-        """Approximate the null law; the statistic too where one exact pass is too much work."""
-        points = self.moment.conditioning
-        cap = affordable_rank(len(points), self.execution)
-        gram = low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
-        exact = self.pass_work() <= EXACT_WORK
-        tiled = TiledGram(self.kernel, points, self.execution)
+        """Approximate the null law; the statistic too where one exact pass is too much work.
+
+        Where the factor misses the tolerance the statistic is low-rank in any case: what the law
+        leaves out may then not be small, and the statistic must leave out the same.
+        """
+        gram = self._factored(tolerance)
+        exact = self.pass_work() <= EXACT_WORK and gram.residual_share <= tolerance
+        tiled = TiledGram(self.kernel, gram.points, self.execution)
         contraction = self._contraction(tiled if exact else gram)
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
-        codes = group_codes(self.null.groups, len(points))
-        bounds = residual_bounds(contraction, codes, *unscaled)
+        bounds = residual_bounds(contraction, self._codes(), *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
-        share = gram.residual_share
-        return Outcome(contraction, law, Certificate("low-rank", gram.rank, share, exact, interval))
+        found = "low-rank", gram.rank, gram.residual_share, exact, interval
+        return Outcome(contraction, law, Certificate(*found, _missed(gram, tolerance)))
+
+    def _factored(self, tolerance: float) -> LowRankGram:
+        points = self.moment.conditioning
+        cap = affordable_rank(len(points), self.execution)
+        return low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
 
     def refinable(self, outcome: Outcome, tolerance: float, n_refined: int) -> bool:
         """Tell whether a lower tolerance would be met by a factor that can be held."""
         n = self.moment.n_obs
         met = outcome.certificate.residual_share <= tolerance
-        return met and n_refined < REFINEMENTS and tolerance / REFINEMENT >= least_tolerance(n)
+        return (
+            met
+            and n_refined < REFINEMENTS
+            and tolerance / REFINEMENT >= least_tolerance(n, self.execution)
+        )
 
     def exact_work(self) -> float:
         """Return the products that the exact statistic and null law take."""
         n, q = self.moment.residuals.shape
-        return self.pass_work() + float(n**2 * self.null.columns(n, q))
+        per_pair = self.null.products_per_pair(n, int(self._codes().max()) + 1, q)
+        return self.pass_work() + float(n**2 * per_pair)
+
+    def _codes(self) -> Int[np.ndarray, " n"]:
+        return group_codes(self.null.groups, self.moment.n_obs)
 
     def pass_work(self) -> float:
         """Return the products that the exact statistic takes."""

@@ -17,7 +17,7 @@ from kcm.exceptions import OptionError
 from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision
 from kcm.gram.contractions import scaled_columns
-from kcm.gram.execution import Precision, double_arithmetic
+from kcm.gram.execution import MOST_MEMORY, Precision, double_arithmetic
 from kcm.gram.passes import fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
 from kcm.kernels import Kernel
@@ -162,21 +162,22 @@ def low_rank_gram(
     Landmarks come from a randomly pivoted Cholesky factorisation (Chen, Epperly, Tropp and Webber
     2025) on at most 16,384 rows, drawn with a fixed seed from the rows in the order of their
     values; F = K_nm L^-T with L L' = K_mm takes one pass over all rows. The residual trace is that
-    of all rows. The factor is held: in double precision up to 131,072 rows, in single above.
+    of all rows. The factor is held: with `precision="mixed"` in double up to 131,072 rows and in
+    single above.
     """
     execution = execution or Execution()
-    _check_tolerance(tolerance, len(points))
+    _check_tolerance(tolerance, len(points), execution)
     order = rows_by_value(points)
     candidates = points[_candidates(order)]
-    goal = tolerance
+    goal, rank = tolerance, 0
     while True:
         chosen = low_rank_factor(kernel, candidates, goal, min(max_rank, len(candidates)))
         triangle = chosen.factor[chosen.pivots]
-        found = _factored(kernel, points, candidates[chosen.pivots], triangle, order, execution)
-        done = found.residual_share <= tolerance or chosen.residual_share > goal
-        if done or chosen.rank == len(candidates):
+        landmarks = candidates[chosen.pivots]
+        found = _factored(kernel, points, landmarks, triangle, order, execution)
+        if found.residual_share <= tolerance or chosen.rank in (rank, max_rank):
             return found
-        goal /= 2
+        goal, rank = goal / 2, chosen.rank
 
 
 def low_rank_of(contraction: Contraction) -> LowRankGram:
@@ -193,9 +194,9 @@ def _candidates(order: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
     return order[rng.choice(len(order), MOST_CANDIDATES, replace=False)]
 
 
-def least_tolerance(n: int) -> float:
+def least_tolerance(n: int, execution: Execution) -> float:
     """Return the smallest residual share that a factor of n rows can tell from rounding."""
-    return SINGLE_TOLERANCE if n > DOUBLE_ROWS else DOUBLE_TOLERANCE
+    return SINGLE_TOLERANCE if _number(n, execution) is np.float32 else DOUBLE_TOLERANCE
 
 
 def affordable_rank(n: int, execution: Execution) -> int:
@@ -206,26 +207,31 @@ def affordable_rank(n: int, execution: Execution) -> int:
     OptionError
         When it is below 32.
     """
-    columns = 2 * n * np.dtype(_number(n)).itemsize
-    rank = min(execution.memory // columns // COLUMN_ROUNDING * COLUMN_ROUNDING, MOST_RANK)
+    columns = 2 * n * np.dtype(_number(n, execution)).itemsize
+    # by default the same rank on every machine
+    memory = MOST_MEMORY if execution.memory_limit is None else execution.memory
+    rank = min(memory // columns // COLUMN_ROUNDING * COLUMN_ROUNDING, MOST_RANK)
     if rank < COLUMN_ROUNDING:
         raise OptionError(
-            f"`memory_limit` is {execution.memory:,} bytes; the smallest that works for a low-rank "
+            f"`memory_limit` is {memory:,} bytes; the smallest that works for a low-rank "
             f"factor of {n:,} rows is {columns * COLUMN_ROUNDING:,} bytes."
         )
     return int(rank)
 
 
-def _number(n: int) -> type[np.floating]:
-    return np.float64 if n <= DOUBLE_ROWS else np.float32
+def _number(n: int, execution: Execution) -> type[np.floating]:
+    """Return the type of the factor: "mixed" takes double where it is small."""
+    small = n <= DOUBLE_ROWS and execution.precision == "mixed"
+    return np.float64 if small or execution.precision == "double" else np.float32
 
 
-def _check_tolerance(tolerance: float, n: int) -> None:
-    if tolerance < least_tolerance(n):
+def _check_tolerance(tolerance: float, n: int, execution: Execution) -> None:
+    least = least_tolerance(n, execution)
+    if tolerance < least:
         raise OptionError(
-            f"`tolerance` is {tolerance:g}; the smallest for {n:,} rows is "
-            f"{least_tolerance(n):g} (above {DOUBLE_ROWS:,} rows the factor is held in single "
-            "precision)."
+            f"`tolerance` is {tolerance:g}; the smallest for {n:,} rows is {least:g} (above "
+            f"{DOUBLE_ROWS:,} rows the factor is held in single precision unless `precision` is "
+            '"double").'
         )
 
 
@@ -237,7 +243,7 @@ def _factored(
     order: Int[np.ndarray, " n"],
     execution: Execution,
 ) -> LowRankGram:
-    number, room = _number(len(points)), bucket(len(landmarks), COLUMN_ROUNDING)
+    number, room = _number(len(points), execution), bucket(len(landmarks), COLUMN_ROUNDING)
     inverse = np.zeros((room, room))
     inverse[: len(triangle), : len(triangle)] = solve_triangular(
         triangle, np.eye(len(triangle)), lower=True

@@ -140,10 +140,10 @@ class KCMTest:
             When the null law is not valid for this moment.
         """
         _check_moment(fitted_moment)
+        _check_shared(rng, self.mesh)
         kernel = (self.kernel or Gaussian()).resolve(fitted_moment.conditioning)
-        contraction, null, certificate = self._computation().outcome(
-            fitted_moment, kernel, self.statistic, self.null or Asymptotic(), as_generator(rng)
-        )
+        problem = fitted_moment, kernel, self.statistic, self.null or Asymptotic()
+        contraction, null, certificate = self._computation().outcome(*problem, as_generator(rng))
         statistic, n = contraction.statistic, fitted_moment.n_obs
         names = fitted_moment.labels
         return KCMTestResult(
@@ -175,6 +175,14 @@ def _check_moment(moment: Any) -> None:
         )
     if not np.any(moment.residuals):
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
+
+
+def _check_shared(rng: Any, mesh: Any) -> None:
+    if rng is None and mesh is not None and mesh.is_multi_process:
+        raise OptionError(
+            "`rng` must be a seed where the devices of `mesh` belong to several processes, so that "
+            "all of them draw the same multipliers; got None."
+        )
 
 
 def _check_tolerance(tolerance: Any, method: str) -> None:

@@ -84,6 +84,7 @@ def residual_bounds(
     return ResidualBounds(norm, trace, below, residuals is None)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class _ResidualKernel:
     """The kernel R(i, j) u_i'u_j, u a vector per row, with |R(i, j) u_i'u_j| <= w_i w_j."""
@@ -117,6 +118,7 @@ def _row_products(
     return np.einsum("ij,ij->i", left, right)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class _Clusters:
     """Rows in the order of their clusters, to be drawn with probability proportional to w."""

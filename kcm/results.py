@@ -140,8 +140,8 @@ class KCMTestResult:
             "method": self.certificate.method,
             "rank": self.certificate.rank,
             "residual_share": self.certificate.residual_share,
-            "pvalue_low": self.certificate.pvalue_interval[0],
-            "pvalue_high": self.certificate.pvalue_interval[1],
+            "exact_pvalue_low": self.certificate.pvalue_interval[0],
+            "exact_pvalue_high": self.certificate.pvalue_interval[1],
         }
 
     def to_frame(self) -> "pd.DataFrame":

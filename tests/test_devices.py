@@ -72,7 +72,11 @@ assert len(mesh.devices) == 2 and len(jax.local_devices()) == 1
 shared = numbers(moment, mesh=mesh)
 alone = numbers(moment, device=jax.local_devices()[0])
 np.testing.assert_allclose(shared, alone, rtol=1e-10, atol=1e-12)
-print("equal")
+try:
+    kcm.KCMTest(null=kcm.MultiplierBootstrap(9), mesh=mesh).run(moment)
+except kcm.OptionError as error:
+    assert "`rng` must be a seed" in str(error)
+    print("equal")
 """
 )
 

@@ -63,7 +63,7 @@ def test_a_family_is_evaluated_once_and_its_powers_are_right(rng):
     h = np.array([0.9, 1.4])
     kernels = [Gaussian(h / np.sqrt(2)), Laplace(1.0), Gaussian(h), Gaussian(h / 2), Laplace(0.5)]
     family = family_of(kernels)
-    assert family.evaluated == (kernels[1], kernels[2]) or len(family.evaluated) == 2
+    assert len(family.evaluated) == 2
     assert [step.exponent for step in family.steps] == [2, 1, 1, 4, 2]
     one_by_one = [gram.quadratic_form(kernel, x, v) for kernel in kernels]
     np.testing.assert_allclose(gram.quadratic_forms(kernels, x, v), one_by_one, rtol=1e-12)
@@ -94,6 +94,7 @@ REFUSED = {
     "memory_limit=True": "`memory_limit`",
     "device='tpu:9'": "`device` 'tpu:9' is not there",
     "device='cpu:99'": "`device` 'cpu:99' is not there",
+    "device='cpu:-1'": "`device` 'cpu:-1' is not there",
     "device=3": "`device` must be",
     "mesh='all'": "`mesh` must be a jax.sharding.Mesh",
     "progress='yes'": "`progress` must be True or False",
@@ -144,10 +145,9 @@ def test_a_device_by_name_gives_the_same_numbers(rng):
 def test_a_new_size_compiles_nothing_new(rng):
     x, v = rng.normal(size=(7_900, 1)), rng.normal(size=(7_900, 1))
     gram.quadratic_form(Gaussian(1.0), x[:7_200], v[:7_200])
-    with jax.log_compiles(False):
-        before = gram.passes._whole._cache_size()
-        gram.quadratic_form(Gaussian(1.0), x, v)
-        gram.quadratic_form(Gaussian(2.0), x[:7_500], v[:7_500])
+    before = gram.passes._whole._cache_size()
+    gram.quadratic_form(Gaussian(1.0), x, v)
+    gram.quadratic_form(Gaussian(2.0), x[:7_500], v[:7_500])
     assert gram.passes._whole._cache_size() == before
 
 

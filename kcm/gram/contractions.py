@@ -1,6 +1,7 @@
 """Quadratic forms and products with a Gram matrix, in one pass for many columns and kernels."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -192,10 +193,16 @@ def visit_forms(
     family: Family, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
 ) -> Found:
     """Add v_a' K_ab v_b, twice where the tiles differ, for each kernel and column."""
-    weight = jnp.where(same, 1.0, 2.0)
+    # two programs: the diagonal of the matrix is looked at in few tiles only
+    once, twice = partial(_forms, family, True), partial(_forms, family, False)
+    return Found(lax.cond(same, once, lambda a, b: 2 * twice(a, b), a, b))
+
+
+def _forms(
+    family: Family, same: bool, a: dict[str, Array], b: dict[str, Array]
+) -> Float[Array, "k m"]:
     blocks = family.blocks(a["x"], b["x"], same)
-    forms = [_form(block.astype(a["v"].dtype), a["v"], b["v"]) for block in blocks]
-    return Found(weight * jnp.stack(forms))
+    return jnp.stack([_form(block.astype(a["v"].dtype), a["v"], b["v"]) for block in blocks])
 
 
 def visit_products(
@@ -238,7 +245,9 @@ def scaled_columns(
         return np.ones(columns.shape[1]), columns
     largest = np.maximum(columns.max(axis=0), -columns.min(axis=0))
     size = np.where(largest > 0, largest, 1.0)
-    return size, np.divide(columns, size, dtype=np.float32, casting="same_kind")
+    # divided in double, then rounded
+    scaled = np.empty(columns.shape, np.float32)
+    return size, np.divide(columns, size, out=scaled, casting="same_kind")
 
 
 def _split(columns: Float[np.ndarray, "n m"], execution: Execution) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -101,6 +102,11 @@ class Execution:
         """Number of devices that share the rows."""
         return 1 if self.mesh is None else int(self.mesh.devices.size)
 
+    def on_device(self) -> AbstractContextManager[Any]:
+        """Make what has no place of its own be computed on the device, until the end of a block."""
+        device = as_device(self.device)
+        return contextlib.nullcontext() if device is None else jax.default_device(device)
+
     def layout(self, n: int, itemsize: int = 8) -> Layout:
         """Return how n rows are cut into tiles that fit the memory limit.
 
@@ -149,13 +155,15 @@ def as_device(device: Any) -> jax.Device | None:
     """Return the device that a name such as "gpu:1" means."""
     if device is None or isinstance(device, jax.Device):
         return device
-    kind, _, position = str(device).partition(":")
+    match = re.fullmatch(r"([a-z]+)(?::(\d+))?", str(device))
     try:
-        return jax.devices(kind)[int(position or 0)]
+        if match is None:
+            raise ValueError(device)  # noqa: TRY301, the same answer as to a device that is not there
+        return jax.local_devices(backend=match[1])[int(match[2] or 0)]
     except (RuntimeError, ValueError, IndexError) as error:
-        known = ", ".join(f"{d.platform}:{d.id}" for d in jax.devices())
+        known = sorted({f"{d.platform}:{d.id}" for d in jax.local_devices()} | {"cpu:0"})
         raise OptionError(
-            f"`device` {device!r} is not there; JAX sees {known} (and cpu)."
+            f"`device` {device!r} is not there; JAX sees {', '.join(known)}."
         ) from error
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from kcm.gram.blocks import gram_block
 from kcm.kernels import Kernel
@@ -41,7 +41,7 @@ class Family(eqx.Module):
     steps: tuple[Step, ...] = eqx.field(static=True)
 
     def blocks(
-        self, x: Float[Array, "r d"], y: Float[Array, "s d"], same: Bool[Array, ""]
+        self, x: Float[Array, "r d"], y: Float[Array, "s d"], same: bool
     ) -> list[Float[Array, "r s"]]:
         """Return one tile for each kernel."""
         values = [gram_block(kernel, x, y, same) for kernel in self.evaluated]

@@ -89,9 +89,9 @@ class Asymptotic(Null):
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
 
-    def columns(self, n_obs: int, n_moments: int) -> int:
-        if self.method == "eigenvalues" or n_obs <= MAX_EIGENVALUES:
-            return 0
+    def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
+        if self.method == "eigenvalues" or n_multipliers <= MAX_EIGENVALUES:
+            return 2 * KERNEL_COST
         return 4 * KERNEL_COST + 3 * (N_DIRECTIONS + N_PROBES) * n_moments
 
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:

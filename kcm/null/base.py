@@ -71,11 +71,11 @@ class Null(abc.ABC):
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the null law of the statistic of `contraction`."""
 
-    def columns(self, n_obs: int, n_moments: int) -> int:
+    def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         """Return how many products per pair of rows the exact law takes, 0 where unknown.
 
-        A kernel value counts as 32 of them. The size of the work decides between the exact and the
-        low-rank method.
+        A kernel value counts as 32 of them, draws that may stop as all of them. The size of the
+        work decides between the exact and the low-rank method.
         """
         return 0
 

@@ -15,7 +15,7 @@ from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
 from kcm.gram.passes import KERNEL_COST
 from kcm.null.base import Null, NullDistribution, check_level, group_codes
-from kcm.null.drawing import drawer
+from kcm.null.drawing import MAX_CLUSTERS, drawer
 from kcm.null.multipliers import MULTIPLIERS, Weights
 from kcm.null.stopping import (
     AllDraws,
@@ -213,7 +213,9 @@ class MultiplierBootstrap(Null):
         check_stopping(self.stop, self.level, self.exceedances, self.resampling_risk)
         _check_reachable(self._rule(), int(self.n_resamples))
 
-    def columns(self, n_obs: int, n_moments: int) -> int:
+    def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
+        if n_multipliers < n_obs and n_multipliers <= MAX_CLUSTERS:
+            return 2 * KERNEL_COST
         n_passes = -(-int(self.n_resamples) * n_obs * n_moments // BLOCK_SIZE)
         return int(self.n_resamples) * n_moments + KERNEL_COST * n_passes
 

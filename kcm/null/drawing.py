@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.contraction import Contraction
+from kcm.gram import TiledGram
 from kcm.gram.execution import Precision
 from kcm.null.form import form_matrix
 
@@ -46,11 +47,11 @@ def draw(
     """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
 
     A draw in single precision that comes close to the statistic is computed again in double, so
-    that the p-value is that of double precision.
+    that the p-value is that of double precision. A low-rank factor has one precision.
     """
     execution = contraction.gram.execution
     draws, size = _draws(contraction, codes, multipliers, execution.of_draws)
-    if execution.precision == "mixed":
+    if execution.precision == "mixed" and isinstance(contraction.gram, TiledGram):
         close = np.abs(draws - contraction.statistic) <= CLOSE * size
         if close.any():
             draws[close] = _draws(contraction, codes, multipliers[close], "double")[0]

@@ -20,7 +20,7 @@ from kcm.gram.blocks import gram_block, in_precision
 from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
 from kcm.low_rank_gram import LowRankGram
-from kcm.null.low_rank_form import low_rank_matrix
+from kcm.null.low_rank_form import form_factor, low_rank_matrix, rows_in_units
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 
@@ -54,7 +54,7 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
     rows["labels"] = codes.astype(np.int32)
     room = np.zeros((bucket(m), 0))
     total = pass_over_pairs(visit_matrix, (kernel, room), rows, contraction.gram.execution).total
-    return total[:m, :m] * contraction.factor
+    return total[:m, :m] * form_factor(contraction)
 
 
 def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
@@ -67,7 +67,7 @@ def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
 
 def form_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> FormSums:
     """Return the diagonal of B and its off-diagonal sum of squares without holding B."""
-    factor, m = contraction.factor, int(codes.max()) + 1
+    factor, m = form_factor(contraction), int(codes.max()) + 1
     layout, kept = None, np.argsort(codes)
     rows = _arrays(contraction)
     if m < len(codes):
@@ -114,14 +114,8 @@ def _sum_groups(
 
 
 def _arrays(contraction: Contraction) -> dict[str, np.ndarray]:
-    c = contraction
-    return {
-        "x": c.conditioning,
-        "residuals": c.scaled_residuals,
-        "influence": c.scaled_influence,
-        "projection": c.projection,
-        "removed": c.removed,
-    }
+    rows = rows_in_units(contraction)
+    return rows | {"x": contraction.conditioning, "removed": contraction.removed}
 
 
 def _whole_group_rows(

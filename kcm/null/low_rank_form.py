@@ -25,7 +25,7 @@ from kcm.gram.passes import fetched, placed
 from kcm.gram.traversal import Sums
 from kcm.low_rank_gram import low_rank_of
 
-__all__ = ["LowRankSums", "low_rank_matrix", "low_rank_sums"]
+__all__ = ["LowRankSums", "form_factor", "low_rank_matrix", "low_rank_sums", "rows_in_units"]
 
 
 @final
@@ -90,7 +90,7 @@ def grouped_features(
             f"{needed:,} bytes and it is {gram.execution.memory:,}; raise it, or `tolerance`."
         )
     labels = placed({"labels": codes.astype(np.int32)}, gram.layout, gram.execution)
-    tiles = gram.with_factor(_rows(contraction)) | labels
+    tiles = gram.with_factor(rows_in_units(contraction)) | labels
     total = gram.over_rows(visit_grouped, np.zeros((bucket(m), 0)), tiles).total
     return np.asarray(total)[:m]
 
@@ -106,7 +106,7 @@ def _streamed(
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return H'H and the diagonals of HJH' and its square, in two passes over tiles of H."""
     gram, p = low_rank_of(contraction), contraction.projection.shape[1]
-    tiles = gram.with_factor(_rows(contraction))
+    tiles = gram.with_factor(rows_in_units(contraction))
     inner = np.asarray(gram.over_rows(visit_inner_products, (), tiles).total)
     middle = exchanged(exchanged(inner, p).T, p).astype(gram.factor.dtype)
     own, squared = gram.over_rows(visit_diagonals, middle, tiles).rows
@@ -123,8 +123,8 @@ def _unit(contraction: Contraction) -> float:
     return float(np.sqrt(np.mean(contraction.scaled_residuals**2)))
 
 
-def _rows(contraction: Contraction) -> dict[str, np.ndarray]:
-    """Return what H is made of, in units of the residuals so that single precision holds it.
+def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
+    """Return r, D and l in units of the residuals, so that single precision holds them.
 
     Of D and l only the product counts: they come in equal sizes.
     """
