@@ -72,14 +72,15 @@ def residual_bounds(
         Each bound fails with a chance of at most 1e-4 over the pairs, which have a fixed seed.
     """
     gram = low_rank_of(contraction)
-    weighted = _ResidualKernel(gram, contraction.scaled_residuals)
-    norm = contraction.factor * np.hypot(*_norms(weighted, codes))
-    trace = contraction.factor * _trace_within(weighted, codes)
+    weighted = _residual_kernel(gram, contraction.scaled_residuals)
+    clusters = _clusters(weighted, codes)
+    norm = contraction.factor * np.hypot(*_norms(weighted, clusters))
+    trace = contraction.factor * _trace_within(weighted, clusters)
     below = 0.0
     if residuals is not None:
         below = contraction.factor * float(gram.residual @ np.sum(residuals**2, axis=1))
     if jacobian is not None:
-        added = _moved_by_theta(contraction, codes, jacobian, norm)
+        added = _moved_by_theta(contraction, codes, jacobian, norm, clusters)
         norm, trace = norm + added[0], trace + added[1]
     return ResidualBounds(norm, trace, below, residuals is None)
 
@@ -91,16 +92,13 @@ class _ResidualKernel:
 
     gram: LowRankGram
     vectors: Float[np.ndarray, "n k"]
-
-    def lengths(self) -> Float[np.ndarray, " n"]:
-        """Return w."""
-        return np.sqrt(self.gram.residual * np.sum(self.vectors**2, axis=1))
+    lengths: Float[np.ndarray, " n"]
 
     def correlations(
         self, rows: Int[np.ndarray, " s"], others: Int[np.ndarray, " s"]
     ) -> Float[np.ndarray, " s"]:
         """Return R(i, j) u_i'u_j / (w_i w_j) for pairs of rows, between -1 and 1."""
-        gram, points, lengths = self.gram, self.gram.points, self.lengths()
+        gram, points, lengths = self.gram, self.gram.points, self.lengths
         starts = range(0, len(rows), BLOCK)
         parts = [(rows[s : s + BLOCK], others[s : s + BLOCK]) for s in starts]
         explained = np.concatenate(
@@ -110,6 +108,10 @@ class _ResidualKernel:
         products = rest * _row_products(self.vectors[rows], self.vectors[others])
         size = lengths[rows] * lengths[others]
         return np.clip(np.divide(products, size, out=np.zeros_like(size), where=size > 0), -1, 1)
+
+
+def _residual_kernel(gram: LowRankGram, vectors: Float[np.ndarray, "n k"]) -> _ResidualKernel:
+    return _ResidualKernel(gram, vectors, np.sqrt(gram.residual * np.sum(vectors**2, axis=1)))
 
 
 def _row_products(
@@ -126,6 +128,11 @@ class _Clusters:
     order: Int[np.ndarray, " n"]
     ends: Float[np.ndarray, " n"]
     bounds: Float[np.ndarray, " k"]
+
+    @property
+    def single(self) -> bool:
+        """Whether each row is a cluster of its own."""
+        return len(self.bounds) == len(self.order) + 1
 
     def sizes(self) -> Float[np.ndarray, " m"]:
         """Return b_g^2, b_g the sum of w over cluster g."""
@@ -145,7 +152,7 @@ class _Clusters:
 def _clusters(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> _Clusters:
     single = int(codes.max()) + 1 == len(codes)
     order = kernel.gram.order if single else np.argsort(codes, kind="stable")
-    ends = np.cumsum(kernel.lengths()[order])
+    ends = np.cumsum(kernel.lengths[order])
     last = np.arange(len(codes)) if single else np.flatnonzero(np.diff(codes[order], append=-1))
     return _Clusters(order, ends, np.append(0.0, ends[last]))
 
@@ -154,38 +161,34 @@ def _drawn(ends: Float[np.ndarray, " m"], u: Float[np.ndarray, " s"]) -> Int[np.
     return np.minimum(np.searchsorted(ends, u * ends[-1], side="right"), len(ends) - 1)
 
 
-def _norms(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> tuple[float, float]:
+def _norms(kernel: _ResidualKernel, clusters: _Clusters) -> tuple[float, float]:
     """Bound the Frobenius norm of the cluster sums off the diagonal, and on it."""
-    if int(codes.max()) + 1 == len(codes):
-        return _norm_between(kernel, codes), 0.0
-    return _norm_between(kernel, codes), float(np.linalg.norm(_clusters(kernel, codes).sizes()))
+    own = 0.0 if clusters.single else float(np.linalg.norm(clusters.sizes()))
+    return _norm_between(kernel, clusters), own
 
 
-def _norm_between(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> float:
+def _norm_between(kernel: _ResidualKernel, clusters: _Clusters) -> float:
     """Bound the Frobenius norm, off the diagonal, of the cluster sums of R(i, j) u_i'u_j.
 
     E[rho_ij rho_i'j'] over clusters g, h drawn by b^2 and rows i, i' in g and j, j' in h drawn by w
     is the sum of squares over (sum b^2)^2.
     """
-    rng, clusters = np.random.default_rng(PAIR_SEED), _clusters(kernel, codes)
+    rng = np.random.default_rng(PAIR_SEED)
     g, h = clusters.draw(rng), clusters.draw(rng)
-    i, j = clusters.row_in(g, rng), clusters.row_in(h, rng)
-    squares = kernel.correlations(i, j)
-    width = 1.0
-    if int(codes.max()) + 1 < len(codes):
-        squares = squares * kernel.correlations(clusters.row_in(g, rng), clusters.row_in(h, rng))
+    once = kernel.correlations(clusters.row_in(g, rng), clusters.row_in(h, rng))
+    twice, width = once, 1.0
+    if not clusters.single:
+        twice = kernel.correlations(clusters.row_in(g, rng), clusters.row_in(h, rng))
         width = 2.0
-    else:
-        squares = squares**2
-    share = max(_upper_mean(np.where(g == h, 0.0, squares), width), 0.0)
+    share = max(_upper_mean(np.where(g == h, 0.0, once * twice), width), 0.0)
     return float(clusters.sizes().sum() * np.sqrt(share))
 
 
-def _trace_within(kernel: _ResidualKernel, codes: Int[np.ndarray, " n"]) -> float:
+def _trace_within(kernel: _ResidualKernel, clusters: _Clusters) -> float:
     """Bound the sum of R(i, j) u_i'u_j over pairs of different rows of one cluster."""
-    if int(codes.max()) + 1 == len(codes):
+    if clusters.single:
         return 0.0
-    rng, clusters = np.random.default_rng(PAIR_SEED + 1), _clusters(kernel, codes)
+    rng = np.random.default_rng(PAIR_SEED + 1)
     g = clusters.draw(rng)
     i, j = clusters.row_in(g, rng), clusters.row_in(g, rng)
     found = np.where(i == j, 0.0, kernel.correlations(i, j))
@@ -197,6 +200,7 @@ def _moved_by_theta(
     codes: Int[np.ndarray, " n"],
     jacobian: Float[np.ndarray, "n q p"],
     norm: float,
+    clusters: _Clusters,
 ) -> tuple[float, float]:
     """Bound what the unknown R_0 S adds to the norm and to the trace."""
     c, n, f = contraction, len(codes), contraction.factor
@@ -204,12 +208,12 @@ def _moved_by_theta(
     influence = _cluster_sums(c.scaled_influence, codes, m)
     spread = f * influence.T @ influence
     moved = np.einsum("icp,pr->icr", jacobian, _root(spread)).reshape(n, -1)
-    kernel = _ResidualKernel(gram, moved)
+    kernel = _residual_kernel(gram, moved)
     energy = _energy(kernel) / n**2
     own = float(gram.residual @ np.sum(moved**2, axis=1)) / n**2
     pulled = gram.residual[:, None] * np.einsum("ic,icp->ip", c.scaled_residuals, jacobian)
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
-    sizes = f * _clusters(_ResidualKernel(gram, c.scaled_residuals), codes).sizes()
+    sizes = f * clusters.sizes()
     known = np.sqrt(max(np.trace(grouped.T @ grouped @ (influence.T @ influence)), 0.0))
     own_trace = abs(float(np.sum(grouped * influence)))
     return (
@@ -220,7 +224,7 @@ def _moved_by_theta(
 
 def _energy(kernel: _ResidualKernel) -> float:
     """Bound the sum of R(i, j) u_i'u_j over all pairs."""
-    rng, ends = np.random.default_rng(PAIR_SEED + 2), np.cumsum(kernel.lengths()[kernel.gram.order])
+    rng, ends = np.random.default_rng(PAIR_SEED + 2), np.cumsum(kernel.lengths[kernel.gram.order])
     if not ends[-1] > 0:
         return 0.0
     i, j = (kernel.gram.order[_drawn(ends, rng.random(N_PAIRS))] for _ in range(2))

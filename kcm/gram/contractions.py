@@ -21,6 +21,9 @@ from kcm.kernels import Kernel
 
 __all__ = ["matvec", "product", "quadratic_form", "quadratic_forms", "scaled_columns"]
 
+# Columns whose largest entry lies between these are held in single precision as they are.
+SMALLEST, LARGEST = 1e-15, 1e15
+
 
 def quadratic_form(
     kernel: Kernel,
@@ -240,14 +243,17 @@ def _inputs(
 def scaled_columns(
     columns: Float[np.ndarray, "n m"], precision: Precision
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
-    """Return sizes and columns; in single precision each column is divided by its largest entry."""
+    """Return sizes and columns divided by them, which single precision can hold."""
     if precision == "double":
         return np.ones(columns.shape[1]), columns
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = columns.astype(np.float32)
+    largest = np.maximum(rounded.max(axis=0), -rounded.min(axis=0))
+    if ((largest > SMALLEST) & (largest < LARGEST)).all():
+        return np.ones(columns.shape[1]), rounded
     largest = np.maximum(columns.max(axis=0), -columns.min(axis=0))
     size = np.where(largest > 0, largest, 1.0)
-    # divided in double, then rounded
-    scaled = np.empty(columns.shape, np.float32)
-    return size, np.divide(columns, size, out=scaled, casting="same_kind")
+    return size, (columns / size).astype(np.float32)
 
 
 def _split(columns: Float[np.ndarray, "n m"], execution: Execution) -> list[np.ndarray]:

@@ -4,13 +4,15 @@
 
 ROAD: exact, low-rank or auto (kcm's test of OLS on five regressors, asymptotic null), statistic
 (the exact v'Kv alone), or dense (scikit-learn's Gram matrix, NumPy's form and eigenvalues). Prints
-one JSON object; memory is the growth of the process's peak beyond its data and its imports.
+one JSON object; growth is the peak of the process's memory beyond what it held, data and imports,
+before the call. Linux only.
 """
 
 import json
-import resource
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,13 @@ from timing import ols_data, seconds
 ROUNDS = 3
 
 
-def peak() -> float:
-    """Return the peak resident memory of this process in bytes (Linux counts kilobytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+def memory(name: str) -> float:
+    """Return "VmRSS", the resident memory, or "VmHWM", its peak, of this process in bytes.
+
+    The peak that getrusage tells includes that of the process which started this one.
+    """
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024.0 if found else float("nan")
 
 
 def test_of(method: str, n: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -74,11 +80,11 @@ def main(road: str, n: int) -> None:
     makers = {"statistic": statistic_of, "dense": dense_of}
     small, large = makers[road](n) if road in makers else test_of(road, n)
     small()
-    before = peak()
+    before = memory("VmRSS")
     compiling = seconds(large)
     rounds = 1 if compiling > 20 else ROUNDS
     found = {"first": compiling, "seconds": min(seconds(large) for _ in range(rounds))}
-    found |= {"growth": peak() - before, "peak": peak()}
+    found |= {"growth": memory("VmHWM") - before, "peak": memory("VmHWM")}
     if road not in makers:
         result = large()
         certificate = result.certificate

@@ -25,7 +25,7 @@ def measure(road, n):
     return json.loads(found.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_large_samples(benchmark):
     found = {name: measure(*case) for name, case in CASES.items()}
     rows = [

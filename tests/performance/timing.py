@@ -1,10 +1,12 @@
 """What the timings share: best medians, a table, and the data of the examples."""
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
+
+PAUSE = 0.3
 
 __all__ = ["best_medians", "ols_data", "print_table", "seconds"]
 
@@ -20,14 +22,19 @@ def best_medians(
 ) -> dict[str, float]:
     """Return a time for each call: the smallest of some medians over rounds.
 
-    The calls are made in turn, so that what else the machine does hits all of them. One round goes
-    before, to compile.
+    Each call has its rounds to itself, after one that compiles and a pause: the threads of one
+    library keep the processor busy for a while after their product, and would slow the next down.
     """
-    for call in calls.values():
-        call()
-    times = [[seconds(c) for c in calls.values()] for _ in range(rounds * repeats)]
-    medians = np.median(np.reshape(times, (repeats, rounds, len(calls))), axis=1)
-    return dict(zip(calls, medians.min(axis=0), strict=True))
+    medians = {
+        name: [_median(call, rounds) for _ in range(repeats)] for name, call in calls.items()
+    }
+    return {name: min(found) for name, found in medians.items()}
+
+
+def _median(call: Callable[[], Any], rounds: int) -> float:
+    call()
+    sleep(PAUSE)
+    return float(np.median([seconds(call) for _ in range(rounds)]))
 
 
 def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
