@@ -19,7 +19,7 @@ from kcm.low_rank_gram import LowRankGram, low_rank_of
 __all__ = ["ResidualBounds", "residual_bounds"]
 
 # Pairs of rows whose residual kernel is looked at, and the chance that a bound fails.
-N_PAIRS = 65_536
+N_PAIRS = 32_768
 # Pairs whose rows of the factor are held at once.
 BLOCK = 8_192
 PAIR_SEED = 20_200_724
