@@ -112,6 +112,19 @@ def test_wrong_options_are_refused_in_words():
         assert words in message
 
 
+def test_families_that_are_none_are_refused_in_words():
+    told = messages(
+        [
+            "kcm.gram.quadratic_forms(kcm.kernels.Gaussian(1.0), [0.0], [1.0])",
+            "kcm.gram.quadratic_forms([], [0.0], [1.0])",
+            "kcm.gram.quadratic_forms([kcm.kernels.Gaussian(1.0)], [0.0], [1.0], execution={})",
+        ],
+        "OptionError",
+    )
+    assert ["`kernels` must be" in told[0], "`kernels`" in told[1], "`execution`" in told[2]]
+    assert len(told) == 3
+
+
 def test_device_and_mesh_exclude_each_other():
     mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ("rows",))
     with pytest.raises(OptionError, match="not both"):

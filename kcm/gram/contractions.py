@@ -1,6 +1,5 @@
 """Quadratic forms and products with a Gram matrix, in one pass for many columns and kernels."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -81,23 +80,24 @@ def quadratic_form(
 
 
 def quadratic_forms(
-    kernels: Sequence[Kernel],
+    kernels: Any,
     x: Any,
     v: Any,
     precision: Precision = "double",
-    execution: Execution | None = None,
+    execution: Any = None,
 ) -> Float[np.ndarray, "k m"]:
     """Return diag(V' K V) for several kernels in one pass.
 
     Parameters
     ----------
-    kernels : sequence of Kernel
+    kernels : list of Kernel
         Bandwidth rules are resolved on `x`. A kernel that is a whole power of another one, as a
         Gaussian at half the squared bandwidth is the other's square, costs a few products and no
         evaluation.
     x, v, precision
         As in `quadratic_form`.
     execution : Execution, optional
+        Its `precision` is that of a test, and not looked at here.
 
     Returns
     -------
@@ -119,7 +119,9 @@ def quadratic_forms(
     """
     kernels, points, columns = _inputs(kernels, x, v)
     check_option(precision, ("double", "single"), "precision")
-    execution = execution or Execution()
+    execution = Execution() if execution is None else execution
+    if not isinstance(execution, Execution):
+        raise OptionError(f"`execution` must be a kcm.gram.Execution; got {execution!r}.")
     family, points = in_precision(family_of(kernels), points, precision)
     size, scaled = scaled_columns(columns, precision)
     parts = [
@@ -228,15 +230,15 @@ def _form(
 
 
 def _inputs(
-    kernels: Sequence[Kernel], x: Any, v: Any
+    kernels: Any, x: Any, v: Any
 ) -> tuple[list[Kernel], Float[np.ndarray, "n d"], Float[np.ndarray, "n m"]]:
+    if not isinstance(kernels, list | tuple) or not kernels:
+        raise OptionError(f"`kernels` must be a list of one kernel or more; got {kernels!r}.")
     for kernel in kernels:
         check_kernel(kernel)
     points, columns = as_float_columns(x, "x"), as_float_columns(v, "v")
     if len(points) != len(columns):
         raise DataError(f"`v` has {len(columns)} rows and `x` has {len(points)}; they must match.")
-    if not len(kernels):
-        raise OptionError("`kernels` is empty; pass at least one kernel.")
     return [kernel.resolve(points) for kernel in kernels], points, columns
 
 
