@@ -1,6 +1,6 @@
 """Draw time and memory against n, from processes of their own.
 
-python tests/performance/plot_scaling.py docs/_static/scaling.png
+python tests/performance/plot_scaling.py scaling.png
 """
 
 import json
@@ -15,10 +15,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 SIZES = {
-    "exact": (100, 300, 1_000, 2_000, 5_000, 10_000),
-    "low-rank": (100, 1_000, 10_000, 100_000, 1_000_000),
-    "statistic": (100, 1_000, 10_000, 100_000),
-    "dense": (100, 300, 1_000, 3_000),
+    "exact": (100, 300, 1_000, 2_000, 5_000, 10_000, 20_000),
+    "low-rank": (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
+    "statistic": (100, 1_000, 10_000, 30_000, 100_000),
+    "dense": (100, 300, 1_000, 3_000, 8_000),
 }
 LABELS = {
     "exact": ("kcm, exact test", "o-"),
