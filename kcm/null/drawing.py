@@ -52,7 +52,8 @@ def draw(
     execution = contraction.gram.execution
     draws, size = _draws(contraction, codes, multipliers, execution.of_draws)
     if execution.precision == "mixed" and isinstance(contraction.gram, TiledGram):
-        close = np.abs(draws - contraction.statistic) <= CLOSE * size
+        # a draw that is not finite is close, too
+        close = ~(np.abs(draws - contraction.statistic) > CLOSE * size)
         if close.any():
             draws[close] = _draws(contraction, codes, multipliers[close], "double")[0]
     return draws
