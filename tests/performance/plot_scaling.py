@@ -1,6 +1,6 @@
 """Draw time and memory against n, from processes of their own.
 
-python tests/performance/plot_scaling.py scaling.png
+python tests/performance/plot_scaling.py docs/_static/scaling.png
 """
 
 import json
