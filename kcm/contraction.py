@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from kcm.exceptions import SaturatedModelError
 from kcm.gram import GramOperator
+from kcm.gram.execution import Precision
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 
@@ -16,7 +17,7 @@ __all__ = ["Contraction", "StatisticName", "contract"]
 StatisticName = Literal["U", "V"]
 
 # psi'K psi relative to sum psi_i^2 k(x_i, x_i): below this it is rounding error.
-ROUNDING = 1e-12
+ROUNDING: dict[Precision, float] = {"double": 1e-12, "single": 1e-5}
 
 
 @final
@@ -31,7 +32,7 @@ class Contraction:
     r the scaled residuals, l the influence recomputed from them, K_0 the Gram matrix (without its
     diagonal for U) and D = diag(r) K_0 S / n + l S' K_0 S / (2 n^2), each summed over the
     components of the moment. This is (f) sum_c A_c' K_0 A_c with A_c = diag(r_c) + S_c l'/n,
-    multiplied out, so that no draw needs the jacobian.
+    multiplied out, so that no draw with an exact K needs the jacobian.
 
     Attributes
     ----------
@@ -43,6 +44,8 @@ class Contraction:
         l recomputed from r; p = 0 when theta is known.
     projection : ndarray of shape (n, p)
         D.
+    jacobian : ndarray of shape (n, q, p)
+        S.
     removed : ndarray of shape (n,)
         The part of the diagonal of K left out: k(x_i, x_i) for U, 0 for V.
     factor : float
@@ -57,6 +60,7 @@ class Contraction:
     scaled_residuals: Float[np.ndarray, "n q"]
     scaled_influence: Float[np.ndarray, "n p"]
     projection: Float[np.ndarray, "n p"]
+    jacobian: Float[np.ndarray, "n q p"]
     removed: Float[np.ndarray, " n"]
     factor: float
     statistic: float
@@ -112,14 +116,15 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
     whole = gram.product(columns)
-    _check_seen(moment.residuals, whole[:, :q], diagonal)
+    _check_seen(moment.residuals, whole[:, :q], diagonal, gram.execution.of_statistic)
     smoothed = whole - removed[:, None] * columns
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
         gram,
         residuals,
         influence,
-        _projection(residuals, influence, jacobian, smoothed[:, q:].reshape(jacobian.shape)),
+        projection(residuals, influence, jacobian, smoothed[:, q:].reshape(jacobian.shape)),
+        jacobian,
         removed,
         factor,
         float(factor * np.sum(moment.residuals * smoothed[:, :q])),
@@ -131,23 +136,26 @@ def _check_seen(
     residuals: Float[np.ndarray, "n q"],
     smoothed: Float[np.ndarray, "n q"],
     diagonal: Float[np.ndarray, " n"],
+    precision: Precision,
 ) -> None:
     """Refuse residuals that the kernel maps to zero up to rounding."""
-    seen = np.sum(residuals * smoothed)
-    if np.isfinite(seen) and seen <= ROUNDING * np.sum(diagonal[:, None] * residuals**2):
+    seen, most = np.sum(residuals * smoothed), np.sum(diagonal[:, None] * residuals**2)
+    if np.isfinite(seen) and seen <= ROUNDING[precision] * most:
         raise SaturatedModelError(
-            "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding. Either "
-            "the model is saturated in the conditioning variables (it fits the mean at each of "
-            "their values, so there is nothing to test), or the bandwidth is far too wide."
+            "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding in "
+            f"{precision} precision. Either the model is saturated in the conditioning variables "
+            "(it fits the mean at each of their values, so there is nothing to test), or the "
+            "bandwidth is far too wide."
         )
 
 
-def _projection(
+def projection(
     residuals: Float[np.ndarray, "n q"],
     influence: Float[np.ndarray, "n p"],
     jacobian: Float[np.ndarray, "n q p"],
     smoothed: Float[np.ndarray, "n q p"],
 ) -> Float[np.ndarray, "n p"]:
+    """Return D from r, l, S and K_0 S."""
     n = len(residuals)
     curvature = np.einsum("icp,icr->pr", jacobian, smoothed) / n**2
     return np.einsum("ic,icp->ip", residuals, smoothed) / n + influence @ curvature / 2

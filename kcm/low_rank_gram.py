@@ -15,8 +15,7 @@ from kcm._variation import rows_by_value
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import Execution, GramOperator
-from kcm.gram.blocks import in_precision
-from kcm.gram.contractions import scaled_columns
+from kcm.gram.blocks import in_precision, in_range
 from kcm.gram.execution import MOST_MEMORY, Precision, double_arithmetic
 from kcm.gram.passes import fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
@@ -35,6 +34,10 @@ COLUMN_ROUNDING = 32
 # Smallest residual shares that factors in single and double precision can tell from rounding.
 SINGLE_TOLERANCE = 1e-5
 DOUBLE_TOLERANCE = 1e-12
+# Rounding units in a kernel value, and the error of F in units of sqrt(max k) above which a factor
+# held in single precision is computed in double.
+KERNEL_UNITS = 4
+UNSTABLE = 1e-3
 
 
 @final
@@ -42,8 +45,8 @@ DOUBLE_TOLERANCE = 1e-12
 class LowRankGram(GramOperator):
     """F F' + diag(R): the Nystroem approximation of K with its diagonal made exact.
 
-    R = diag(K - F F') is not negative. What is left out, K - F F' without its diagonal, adds
-    nothing to the trace of a quadratic form.
+    R = diag(K - F F') is not negative, up to rounding. What is left out, K - F F' without its
+    diagonal, adds nothing to the trace of a quadratic form.
 
     Parameters
     ----------
@@ -61,6 +64,9 @@ class LowRankGram(GramOperator):
         Points in whose columns F F' is exact.
     residual_share : float
         tr(K - F F') / tr K.
+    rounding : float
+        |K - F F'|_ij is at most sqrt(R_ii R_jj) of R = K - F F' + rounding, with R_ii at least
+        `rounding`.
     order : ndarray of shape (n,)
         The rows in the order of their values, for what is drawn from them.
 
@@ -81,6 +87,7 @@ class LowRankGram(GramOperator):
     residual: Float[np.ndarray, " n"]
     landmarks: Float[np.ndarray, "r d"]
     residual_share: float
+    rounding: float
     order: Int[np.ndarray, " n"]
 
     @property
@@ -91,28 +98,29 @@ class LowRankGram(GramOperator):
     def diagonal(self) -> Float[np.ndarray, " n"]:
         return gram.diagonal(self.kernel, self.points)
 
+    def bound(self) -> Float[np.ndarray, " n"]:
+        """Return b with |K - F F'|_ij <= sqrt(b_i b_j)."""
+        return np.maximum(self.residual, 0.0) + self.rounding
+
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-        size, scaled = self._scaled(v)
-        inner = self.over_rows(visit_inner, (), self.with_factor({"v": scaled})).total
-        inner = np.asarray(inner).astype(self.factor.dtype)
-        found = self.over_rows(visit_outer, inner, {"factor": self.factor}).rows
-        return fetched(found, self.layout, len(v)) * size + self.residual[:, None] * v
+        return self.outer(self.inner(v)) + self.residual[:, None] * v
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         del precision  # that of the factor
-        size, scaled = self._scaled(v)
-        inner = self.over_rows(visit_inner, (), self.with_factor({"v": scaled})).total
-        return np.sum(np.asarray(inner) ** 2, axis=0) * size**2 + self.residual @ v**2
+        return np.sum(self.inner(v) ** 2, axis=0) + self.residual @ v**2
 
-    def _scaled(
-        self, v: Float[np.ndarray, "n m"]
-    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
-        return scaled_columns(v, "single" if self.factor.dtype == np.float32 else "double")
+    def inner(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
+        """Return F'V, in double precision."""
+        return np.asarray(self.over_rows(visit_inner, (), self.with_factor({"v": v})).total)
+
+    def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
+        """Return F A for A with a row per column of F, in double precision."""
+        found = self.over_rows(visit_outer, inner, {"factor": self.factor}).rows
+        return fetched(found, self.layout, len(self.points))
 
     def with_factor(self, rows: dict[str, np.ndarray]) -> dict[str, Array]:
-        """Cut rows like the factor, in its precision, and put them beside it."""
-        numbers = {k: v.astype(self.factor.dtype, copy=False) for k, v in rows.items()}
-        return placed(numbers, self.layout, self.execution) | {"factor": self.factor}
+        """Cut rows like the factor and put them beside it."""
+        return placed(rows, self.layout, self.execution) | {"factor": self.factor}
 
     def over_rows(self, visit: Any, shared: Any, tiles: dict[str, Array]) -> Sums:
         """Pass over tiles of rows cut like the factor."""
@@ -243,23 +251,55 @@ def _factored(
     order: Int[np.ndarray, " n"],
     execution: Execution,
 ) -> LowRankGram:
-    number, room = _number(len(points), execution), bucket(len(landmarks), COLUMN_ROUNDING)
-    inverse = np.zeros((room, room))
-    inverse[: len(triangle), : len(triangle)] = solve_triangular(
-        triangle, np.eye(len(triangle)), lower=True
-    )
-    filled = np.pad(landmarks, ((0, room - len(landmarks)), (0, 0)), mode="edge")
     n, layout = len(points), execution.layout(len(points))
-    lower, both = in_precision(
-        kernel, np.vstack([points, filled]), "double" if number is np.float64 else "single"
-    )
-    tiles = placed({"x": both[:n]}, layout, execution)
-    shared = lower, both[n:], inverse.astype(number)
-    factor, explained = pass_over_rows(visit_factor, shared, tiles, layout, execution).rows
     diagonal = gram.diagonal(kernel, points)
-    residual = np.maximum(diagonal - fetched(explained, layout, n), 0.0)
-    share = float(residual.sum() / diagonal.sum())
-    return LowRankGram(kernel, points, execution, factor, layout, residual, landmarks, share, order)
+    inverse = solve_triangular(triangle, np.eye(len(triangle)), lower=True)
+    held, computed, error = _arithmetic(inverse, float(diagonal.max()), _number(n, execution))
+    tiles, shared = _operands(kernel, points, landmarks, inverse.astype(computed))
+    placed_tiles = placed(tiles, layout, execution)
+    visited = pass_over_rows(visit_factor, (*shared, held), placed_tiles, layout, execution)
+    factor, explained = visited.rows
+    residual = diagonal - fetched(explained, layout, n)
+    share = float(np.maximum(residual, 0.0).sum() / diagonal.sum())
+    rounding = 2 * error * float(diagonal.max())
+    return LowRankGram(
+        kernel, points, execution, factor, layout, residual, landmarks, share, rounding, order
+    )
+
+
+def _arithmetic(
+    inverse: Float[np.ndarray, "r r"], largest: float, number: type[np.floating]
+) -> tuple[np.ndarray, type[np.floating], float]:
+    """Return how F is held and computed, and its error in units of sqrt(max k).
+
+    Errors of kernel values reach F times |L^-1|: where pivots are small, F is computed in double
+    precision and rounded once.
+    """
+    if number is np.float32 and not in_range(np.array([largest])).all():
+        raise OptionError(
+            f"kernel values reach {largest:g}, which a low-rank factor in single precision cannot "
+            'hold; divide the kernel by a constant, or pass `precision="double"`.'
+        )
+    growth = KERNEL_UNITS * float(np.linalg.norm(inverse)) * largest**0.5
+    held, rounding = np.zeros(0, number), float(np.finfo(number).eps)
+    if growth * rounding <= UNSTABLE:
+        return held, number, growth * rounding
+    return held, np.float64, rounding + growth * float(np.finfo(np.float64).eps)
+
+
+def _operands(
+    kernel: Kernel,
+    points: Float[np.ndarray, "n d"],
+    landmarks: Float[np.ndarray, "r d"],
+    inverse: Float[np.ndarray, "r r"],
+) -> tuple[dict[str, np.ndarray], tuple[Any, np.ndarray, np.ndarray]]:
+    """Return points, and kernel, landmarks and L^-1, filled up to a rounded number of columns."""
+    fill = bucket(len(landmarks), COLUMN_ROUNDING) - len(landmarks)
+    both = np.vstack([points, np.pad(landmarks, ((0, fill), (0, 0)), mode="edge")])
+    precision: Precision = "double" if inverse.dtype == np.float64 else "single"
+    lower, both, _ = in_precision(kernel, both, precision)
+    n = len(points)
+    return {"x": both[:n]}, (lower, both[n:], np.pad(inverse, (0, fill)))
 
 
 @jax.jit
@@ -271,16 +311,17 @@ def _rows_at(
 
 def visit_factor(shared: Any, tile: dict[str, Array]) -> Sums:
     """Return a tile of F = K_nm L^-T, and of diag(F F')."""
-    kernel, landmarks, inverse = shared
+    kernel, landmarks, inverse, held = shared
     factor = kernel.cross(tile["x"], landmarks).astype(inverse.dtype) @ inverse.T
-    return Sums((), (factor, jnp.sum(factor**2, axis=1)))
+    factor = factor.astype(held.dtype)
+    return Sums((), (factor, jnp.sum(factor.astype(jnp.float64) ** 2, axis=1)))
 
 
 def visit_inner(shared: Any, tile: dict[str, Array]) -> Sums:
     """Add up F'V."""
-    return Sums(tile["factor"].T @ tile["v"], ())
+    return Sums(tile["factor"].astype(jnp.float64).T @ tile["v"], ())
 
 
 def visit_outer(inner: Float[Array, "r m"], tile: dict[str, Array]) -> Sums:
-    """Return a tile of F (F'V)."""
-    return Sums((), tile["factor"] @ inner)
+    """Return a tile of F A."""
+    return Sums((), tile["factor"].astype(jnp.float64) @ inner)

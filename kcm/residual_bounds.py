@@ -1,9 +1,9 @@
 """How much of the multiplier form a low-rank factor leaves out, bounded from sampled pairs.
 
 With K = F F' + R a low-rank contraction uses F F' + diag(R); what it leaves out of B is the form E
-of R_0, R without its diagonal. R is positive semi-definite and its diagonal is known, so
-|R_ij| <= sqrt(R_ii R_jj); how far below that its entries are is seen on pairs of rows. The
-derivation is in the documentation (engine).
+of R_0, R without its diagonal. Up to rounding R is positive semi-definite, and its diagonal is
+known, so |R_ij| <= sqrt(b_i b_j) with b the diagonal and an allowance for rounding; how far below
+that its entries are is seen on pairs of rows. The derivation is in the documentation (engine).
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def residual_bounds(
     trace = contraction.factor * _trace_within(weighted, clusters)
     below = 0.0
     if residuals is not None:
-        below = contraction.factor * float(gram.residual @ np.sum(residuals**2, axis=1))
+        below = contraction.factor * float(gram.bound() @ np.sum(residuals**2, axis=1))
     if jacobian is not None:
         added = _moved_by_theta(contraction, codes, jacobian, norm, clusters)
         norm, trace = norm + added[0], trace + added[1]
@@ -111,7 +111,7 @@ class _ResidualKernel:
 
 
 def _residual_kernel(gram: LowRankGram, vectors: Float[np.ndarray, "n k"]) -> _ResidualKernel:
-    return _ResidualKernel(gram, vectors, np.sqrt(gram.residual * np.sum(vectors**2, axis=1)))
+    return _ResidualKernel(gram, vectors, np.sqrt(gram.bound() * np.sum(vectors**2, axis=1)))
 
 
 def _row_products(
@@ -205,12 +205,15 @@ def _moved_by_theta(
     """Bound what the unknown R_0 S adds to the norm and to the trace."""
     c, n, f = contraction, len(codes), contraction.factor
     gram, m = low_rank_of(c), int(codes.max()) + 1
-    influence = _cluster_sums(c.scaled_influence, codes, m)
+    # parameters in units of their own influence, however different
+    units = np.sqrt(np.mean(c.scaled_influence**2, axis=0))
+    units = np.where(units > 0, units, 1.0)
+    influence, jacobian = _cluster_sums(c.scaled_influence / units, codes, m), jacobian * units
     spread = f * influence.T @ influence
     moved = np.einsum("icp,pr->icr", jacobian, _root(spread)).reshape(n, -1)
     kernel = _residual_kernel(gram, moved)
     energy = _energy(kernel) / n**2
-    own = float(gram.residual @ np.sum(moved**2, axis=1)) / n**2
+    own = float(gram.bound() @ np.sum(moved**2, axis=1)) / n**2
     pulled = gram.residual[:, None] * np.einsum("ic,icp->ip", c.scaled_residuals, jacobian)
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
     sizes = f * clusters.sizes()

@@ -9,12 +9,12 @@ import kcm
 from kcm import computation, gram, low_rank_gram
 from kcm.certificate import chaos_tail, pvalue_interval
 from kcm.contraction import contract
-from kcm.exceptions import OptionError
+from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import TiledGram
-from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
+from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear
 from kcm.null import PearsonIII, asymptotic, form
 from kcm.null.base import group_codes
-from kcm.null.low_rank_form import low_rank_sums
+from kcm.null.low_rank_form import low_rank_draws, low_rank_form, low_rank_sums
 from kcm.residual_bounds import ResidualBounds, residual_bounds
 
 KERNELS = {"gaussian": Gaussian(), "laplace": Laplace(), "imq": InverseMultiquadric()}
@@ -75,10 +75,14 @@ def test_traces_and_matrix_of_the_form_are_those_of_dense_matrices(statistic, gr
     slow = contraction.factor * sum(a.T @ kept @ a for a in blocks)
     np.testing.assert_allclose(dense, indicator.T @ slow @ indicator, atol=1e-11)
     free = dense - np.diag(np.diag(dense))
-    sums = low_rank_sums(contraction, codes)
+    split = low_rank_form(contraction)
+    sums = low_rank_sums(split, codes)
     assert sums.trace == pytest.approx(np.trace(dense), rel=1e-10, abs=1e-12)
     assert sums.squares == pytest.approx(np.sum(free**2), rel=1e-10)
     assert sums.cubes == pytest.approx(np.trace(free @ free @ free), rel=1e-8)
+    w = rng.normal(size=(5, len(dense)))
+    drawn = np.einsum("bi,ij,bj->b", w, dense, w)
+    np.testing.assert_allclose(low_rank_draws(split, codes, w), drawn, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("exact_statistic", [True, False])
@@ -181,6 +185,40 @@ def test_rows_in_another_order_give_the_same_low_rank_test(rng):
     assert other.certificate.pvalue_interval == pytest.approx(
         one.certificate.pvalue_interval, rel=1e-6
     )
+
+
+class TestAbsorbed:
+    """Theta takes nearly all that the kernel sees: what is left is small beside what is summed."""
+
+    KERNELS = (Gaussian(30.0), Gaussian(100.0), (1 + Linear()) ** 3)
+
+    @pytest.mark.parametrize("statistic", ["U", "V"])
+    @pytest.mark.parametrize("kernel", KERNELS)
+    @pytest.mark.parametrize("null", [None, kcm.MultiplierBootstrap(99)])
+    def test_the_pvalue_is_that_of_the_exact_test(self, kernel, statistic, null, rng):
+        moment = ols_moment(rng, 2_100, 1)
+        exact, low_rank = (
+            kcm.KCMTest(kernel, statistic=statistic, null=null, method=method).run(moment, rng=0)
+            for method in ("exact", "low-rank")
+        )
+        low, high = low_rank.certificate.pvalue_interval
+        assert low <= exact.pvalue <= high
+        assert high - low < 0.03
+        assert low_rank.pvalue == pytest.approx(exact.pvalue, abs=2e-4 if null is None else 0.011)
+
+    def test_mixed_draws_that_cancel_are_verified(self, rng):
+        moment = ols_moment(rng, 300, 1)
+        kernel, null = Constant(1e6) + Gaussian(0.3), kcm.MultiplierBootstrap(99)
+        double, mixed = (
+            kcm.KCMTest(kernel, statistic="V", null=null, precision=precision).run(moment, rng=0)
+            for precision in ("double", "mixed")
+        )
+        assert mixed.pvalue == double.pvalue
+
+    def test_single_precision_that_sees_only_rounding_is_refused(self, rng):
+        test = kcm.KCMTest(Gaussian(100.0), precision="single")
+        with pytest.raises(SaturatedModelError, match="rounding in single precision"):
+            test.run(ols_moment(rng, 300, 1))
 
 
 class TestMissedTolerance:
@@ -324,6 +362,32 @@ class TestPrecision:
                 moment.scale,
             )
             assert test.run(other, rng=0).pvalue == pytest.approx(expected, abs=2e-5)
+
+    @pytest.mark.parametrize("null", [None, kcm.MultiplierBootstrap(99)])
+    @pytest.mark.parametrize("width", [1.0, 3.0])
+    def test_a_smooth_kernel_in_single_precision_agrees_with_double(self, width, null, rng):
+        moment = ols_moment(rng, 700, 1)
+        double, single = (
+            kcm.KCMTest(Gaussian(width), null=null, **how).run(moment, rng=0)
+            for how in ({"method": "exact"}, {"method": "low-rank", "precision": "single"})
+        )
+        assert single.pvalue == pytest.approx(double.pvalue, abs=1e-4)
+
+    @pytest.mark.parametrize("null", [None, kcm.MultiplierBootstrap(99)])
+    @pytest.mark.parametrize("method", ["exact", "low-rank"])
+    @pytest.mark.parametrize("factor", [1e-60, 1e60])
+    def test_kernel_values_beyond_single_precision_are_in_double(self, factor, method, null, rng):
+        moment = ols_moment(rng, 300, 1)
+        one, other = (
+            kcm.KCMTest(kernel, null=null, method=method).run(moment, rng=0)
+            for kernel in (Gaussian(1.0), factor * Gaussian(1.0))
+        )
+        assert other.pvalue == pytest.approx(one.pvalue, rel=1e-6)
+
+    def test_a_factor_in_single_precision_refuses_them(self, rng):
+        test = kcm.KCMTest(1e60 * Gaussian(1.0), method="low-rank", precision="single")
+        with pytest.raises(OptionError, match="divide the kernel by a constant"):
+            test.run(ols_moment(rng, 300, 1))
 
     def test_a_large_factor_in_single_precision_agrees_with_double(self, rng, monkeypatch):
         moment = ols_moment(rng, 2_600, 2)

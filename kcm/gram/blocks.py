@@ -5,17 +5,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from kcm.gram.execution import Precision, double_arithmetic
 from kcm.kernels import Kernel
 
-__all__ = ["gram_block", "in_precision"]
+__all__ = ["gram_block", "in_precision", "in_range", "largest_value"]
 
 # Points that are farthest from the centre, and as many others, on which single precision is tried.
 N_TRIED = 64
 # Largest error of a kernel value, relative to the largest, at which single precision is used.
 SINGLE_ERROR = 2e-5
+# Numbers of these sizes are held in single precision as they are, and so are their squares.
+SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def gram_block(
@@ -34,24 +36,35 @@ def gram_block(
 
 def in_precision(
     kernel: Any, x: Float[np.ndarray, "n d"], precision: Precision
-) -> tuple[Any, Float[np.ndarray, "n d"]]:
+) -> tuple[Any, Float[np.ndarray, "n d"], Precision]:
     """Return a kernel (or a family) and points for tiles in a precision, if they can be.
 
     Single precision needs points near zero, and they can be moved there only if the kernel does
     not change. Both are tried, on the points farthest from the centre and some others: where a
     value is off by more than 2e-5 of the largest one, kernel and points stay in double precision.
+    The precision returned is one that can hold the values.
     """
     if precision == "double":
-        return kernel, x
-    with double_arithmetic(), np.errstate(all="ignore"):
+        return kernel, x, precision
+    centred = _centred(x)
+    moved, chosen = centred.astype(np.float32), _tried(centred)
+    with np.errstate(all="ignore"):
         lower = jax.tree.map(_single, kernel)
-        moved = (x - np.median(x[:: max(1, len(x) // 1_000)], axis=0)).astype(np.float32)
-        chosen = _tried(moved)
-        exact = np.asarray(_values(_kernels(kernel), x[chosen]), np.float64)
-        tried = np.asarray(_values(_kernels(lower), moved[chosen]), np.float64)
-    error = np.abs(tried - exact).max(axis=(1, 2))
-    close = error <= SINGLE_ERROR * np.abs(exact).max(axis=(1, 2))
-    return (lower, moved) if close.all() else (kernel, x)
+        exact, tried = _values(kernel, x[chosen]), _values(lower, moved[chosen])
+        error, largest = (np.abs(a).max(axis=(1, 2)) for a in (tried - exact, exact))
+    held: Precision = "single" if in_range(largest).all() else "double"
+    return (lower, moved, held) if (error <= SINGLE_ERROR * largest).all() else (kernel, x, held)
+
+
+def largest_value(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> float:
+    """Return the largest |k| on the points farthest from the centre and some others."""
+    with np.errstate(all="ignore"):
+        return float(np.abs(_values(kernel, x[_tried(_centred(x))])).max())
+
+
+def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
+    """Tell whether single precision holds numbers of this size, and their squares."""
+    return (largest > SMALLEST) & (largest < LARGEST)
 
 
 def _kernels(kernel: Any) -> tuple[Kernel, ...]:
@@ -62,15 +75,24 @@ def _single(leaf: Any) -> Any:
     return leaf.astype(np.float32) if hasattr(leaf, "astype") else leaf
 
 
-def _tried(moved: Float[np.ndarray, "n d"]) -> np.ndarray:
-    n, half = len(moved), N_TRIED // 2
-    spread = np.abs(moved).max(axis=0)
-    distance = np.abs(moved / np.where(spread > 0, spread, 1)).max(axis=1)
+def _centred(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    return x - np.median(x[:: max(1, len(x) // 1_000)], axis=0)
+
+
+def _tried(centred: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
+    n, half = len(centred), N_TRIED // 2
+    spread = np.abs(centred).max(axis=0)
+    distance = np.abs(centred / np.where(spread > 0, spread, 1)).max(axis=1)
     far = np.argpartition(distance, max(n - half, 0))[-half:] if n > half else np.arange(n)
     chosen = np.append(far, np.linspace(0, n - 1, N_TRIED - len(far)).astype(int))
     return np.resize(chosen, N_TRIED)
 
 
+def _values(kernel: Any, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k m m"]:
+    with double_arithmetic():
+        return np.asarray(_evaluated(_kernels(kernel), x), np.float64)
+
+
 @jax.jit
-def _values(kernels: tuple[Kernel, ...], x: Float[Array, "m d"]) -> Float[Array, "k m m"]:
+def _evaluated(kernels: tuple[Kernel, ...], x: Float[Array, "m d"]) -> Float[Array, "k m m"]:
     return jnp.stack([gram_block(kernel, x, x, jnp.array(True)) for kernel in kernels])

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from kcm._validation import as_float_columns, check_option
 from kcm.exceptions import DataError, OptionError
-from kcm.gram.blocks import gram_block, in_precision
+from kcm.gram.blocks import gram_block, in_precision, in_range
 from kcm.gram.execution import Execution, Precision
 from kcm.gram.family import Family, family_of
 from kcm.gram.matrices import check_kernel
@@ -18,10 +18,7 @@ from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
 from kcm.kernels import Kernel
 
-__all__ = ["matvec", "product", "quadratic_form", "quadratic_forms", "scaled_columns"]
-
-# Columns whose largest entry lies between these are held in single precision as they are.
-SMALLEST, LARGEST = 1e-15, 1e15
+__all__ = ["matvec", "product", "quadratic_form", "quadratic_forms"]
 
 
 def quadratic_form(
@@ -122,8 +119,8 @@ def quadratic_forms(
     execution = Execution() if execution is None else execution
     if not isinstance(execution, Execution):
         raise OptionError(f"`execution` must be a kcm.gram.Execution; got {execution!r}.")
-    family, points = in_precision(family_of(kernels), points, precision)
-    size, scaled = scaled_columns(columns, precision)
+    family, points, held = in_precision(family_of(kernels), points, precision)
+    size, scaled = _scaled_columns(columns, held)
     parts = [
         pass_over_pairs(visit_forms, family, {"x": points, "v": part}, execution).total
         for part in _split(scaled, execution)
@@ -185,8 +182,8 @@ def product(
     """Return K V; `matvec` with its options in one record."""
     (kernel,), points, columns = _inputs([kernel], x, v)
     check_option(precision, ("double", "single"), "precision")
-    kernel, points = in_precision(kernel, points, precision)
-    size, scaled = scaled_columns(columns, precision)
+    kernel, points, held = in_precision(kernel, points, precision)
+    size, scaled = _scaled_columns(columns, held)
     parts = [
         pass_over_pairs(visit_products, kernel, {"x": points, "v": part}, execution).rows
         for part in _split(scaled, execution)
@@ -242,7 +239,7 @@ def _inputs(
     return [kernel.resolve(points) for kernel in kernels], points, columns
 
 
-def scaled_columns(
+def _scaled_columns(
     columns: Float[np.ndarray, "n m"], precision: Precision
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
     """Return sizes and columns divided by them, which single precision can hold."""
@@ -251,7 +248,7 @@ def scaled_columns(
     with np.errstate(over="ignore", under="ignore"):
         rounded = columns.astype(np.float32)
     largest = np.maximum(rounded.max(axis=0), -rounded.min(axis=0))
-    if ((largest > SMALLEST) & (largest < LARGEST)).all():
+    if in_range(largest).all():
         return np.ones(columns.shape[1]), rounded
     largest = np.maximum(columns.max(axis=0), -columns.min(axis=0))
     size = np.where(largest > 0, largest, 1.0)

@@ -15,7 +15,7 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
-from kcm.null.low_rank_form import low_rank_sums
+from kcm.null.low_rank_form import low_rank_form, low_rank_sums
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
@@ -140,7 +140,7 @@ def cumulant_law(form: Float[np.ndarray, "m m"]) -> PearsonIII:
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from the r x r matrix of a low-rank factor."""
-    sums = low_rank_sums(contraction, codes)
+    sums = low_rank_sums(low_rank_form(contraction), codes)
     return _pearson(sums.trace, sums.squares, sums.cubes)
 
 

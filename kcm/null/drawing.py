@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.contraction import Contraction
-from kcm.gram import TiledGram
+from kcm.gram.blocks import largest_value
 from kcm.gram.execution import Precision
+from kcm.low_rank_gram import LowRankGram
 from kcm.null.form import form_matrix
+from kcm.null.low_rank_form import low_rank_draws, low_rank_form
 
 __all__ = ["draw", "drawer"]
 
@@ -30,6 +32,8 @@ def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
     m = int(codes.max()) + 1
     if m < len(codes) and m <= MAX_CLUSTERS:
         return partial(_quadratic, form_matrix(contraction, codes))
+    if isinstance(contraction.gram, LowRankGram):
+        return partial(low_rank_draws, low_rank_form(contraction), codes)
     return partial(draw, contraction, codes)
 
 
@@ -47,11 +51,11 @@ def draw(
     """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
 
     A draw in single precision that comes close to the statistic is computed again in double, so
-    that the p-value is that of double precision. A low-rank factor has one precision.
+    that the p-value is that of double precision.
     """
     execution = contraction.gram.execution
     draws, size = _draws(contraction, codes, multipliers, execution.of_draws)
-    if execution.precision == "mixed" and isinstance(contraction.gram, TiledGram):
+    if execution.precision == "mixed":
         # a draw that is not finite is close, too
         close = ~(np.abs(draws - contraction.statistic) > CLOSE * size)
         if close.any():
@@ -65,12 +69,18 @@ def _draws(
     multipliers: Float[np.ndarray, "b m"],
     precision: Precision,
 ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
-    """Return draws, and the size of what is rounded in them."""
+    """Return draws, and the size of what is rounded in them.
+
+    The terms of a form may cancel: its rounding is in units of max |k| sum v_i^2.
+    """
     c = contraction
     w = np.ascontiguousarray(multipliers.T[codes])
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
     forms = c.gram.forms(columns, precision)
     plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
-    removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
+    squares = np.sum(c.scaled_residuals**2, axis=1)
+    removed = (c.removed * squares) @ w**2
     corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
-    return c.factor * (plain - removed + corrected), c.factor * (plain + np.abs(corrected))
+    rounded = largest_value(c.kernel, c.conditioning) * (squares @ w**2)
+    size = np.abs(plain) + np.abs(corrected) + rounded
+    return c.factor * (plain - removed + corrected), c.factor * size

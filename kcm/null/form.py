@@ -20,7 +20,7 @@ from kcm.gram.blocks import gram_block, in_precision
 from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
 from kcm.low_rank_gram import LowRankGram
-from kcm.null.low_rank_form import form_factor, low_rank_matrix, rows_in_units
+from kcm.null.low_rank_form import form_factor, low_rank_form, low_rank_matrix, rows_in_units
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 
@@ -46,7 +46,7 @@ class FormSums:
 def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
     """Return B, for few multipliers: m^2 doubles."""
     if isinstance(contraction.gram, LowRankGram):
-        return low_rank_matrix(contraction, codes)
+        return low_rank_matrix(low_rank_form(contraction), codes)
     m = int(codes.max()) + 1
     if m == len(codes):
         return _dense_form(contraction)[np.ix_(*2 * [np.argsort(codes)])]
@@ -82,8 +82,8 @@ def _lowered(
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Bring kernel, points and coefficients to the precision of the statistic."""
     precision = contraction.gram.execution.of_statistic
-    kernel, points = in_precision(contraction.kernel, rows["x"], precision)
-    number = np.float32 if precision == "single" else np.float64
+    kernel, points, held = in_precision(contraction.kernel, rows["x"], precision)
+    number = np.float32 if held == "single" else np.float64
     numbers = {k: v.astype(number) for k, v in rows.items() if k not in ("x", "labels")}
     return kernel, rows | numbers | {"x": points}
 

@@ -1,8 +1,10 @@
-"""The matrix of the multiplier form where the Gram matrix is F F' + diag(R): r x r algebra.
+"""The multiplier form where the Gram matrix is F F' + diag(R): r x r algebra.
 
-B = f [H J H' + diag(e)] with H = [diag(r_1) F, ..., diag(r_q) F, D, l], J = blockdiag(I, [[0, I],
-[I, 0]]) and e_i = |r_i|^2 (R_i - removed_i). Clusters add up the rows of H and of e. Without its
-diagonal B is L - diag(L), L = f H J H', whose cumulants are
+B = f [H J H' + diag(e)] with H = [G_1, ..., G_q, D_0, l], J = blockdiag(I, [[0, I], [I, 0]]),
+G_c = diag(r_c) F + l S_c'F / n, e_i = |r_i|^2 (R_i - removed_i), and D_0 what D has beyond the F F'
+of K. The estimate of theta may absorb nearly all of F: it is subtracted within G, and not from
+products of it. Clusters add up the rows of H and of e. Without its diagonal B is L - diag(L),
+L = f H J H', whose cumulants are
 
     tr (L - diag L)^2 = tr L^2 - sum L_ii^2,
     tr (L - diag L)^3 = tr L^3 - 3 sum (L^2)_ii L_ii + 2 sum L_ii^3,
@@ -19,13 +21,47 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from kcm._tiles import bucket
-from kcm.contraction import Contraction
+from kcm.contraction import Contraction, projection
 from kcm.exceptions import OptionError
-from kcm.gram.passes import fetched, placed
+from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
-from kcm.low_rank_gram import low_rank_of
+from kcm.low_rank_gram import LowRankGram, low_rank_of
 
-__all__ = ["LowRankSums", "form_factor", "low_rank_matrix", "low_rank_sums", "rows_in_units"]
+__all__ = [
+    "LowRankForm",
+    "LowRankSums",
+    "form_factor",
+    "low_rank_draws",
+    "low_rank_form",
+    "low_rank_matrix",
+    "low_rank_sums",
+    "rows_in_units",
+]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class LowRankForm:
+    """B with a low-rank Gram matrix, in units of the residuals.
+
+    Attributes
+    ----------
+    gram : LowRankGram
+    rows : dict of str to Array
+        F, r, D_0 and l, in tiles.
+    moved : ndarray of shape (q, p, k)
+        S_c'F / n, with a column per column of F.
+    excess : ndarray of shape (n,)
+        e.
+    factor : float
+        f, times the square of the unit.
+    """
+
+    gram: LowRankGram
+    rows: dict[str, Array]
+    moved: Float[np.ndarray, "q p k"]
+    excess: Float[np.ndarray, " n"]
+    factor: float
 
 
 @final
@@ -46,52 +82,70 @@ class LowRankSums:
     cubes: float
 
 
-def low_rank_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> LowRankSums:
+def low_rank_form(contraction: Contraction) -> LowRankForm:
+    """Split what theta moves into the part that F sees and the rest."""
+    c, gram = contraction, low_rank_of(contraction)
+    n, q, p = c.jacobian.shape
+    inner = gram.inner(c.jacobian.reshape(n, -1))
+    seen = projection(
+        c.scaled_residuals, c.scaled_influence, c.jacobian, gram.outer(inner).reshape(n, q, p)
+    )
+    unit, sizes = _unit(c), _influence_sizes(c)
+    rows = gram.with_factor(_in_units(c, c.projection - seen))
+    moved = np.moveaxis(inner.reshape(-1, q, p), 0, 2) * (sizes[:, None] / n)
+    excess = np.sum((c.scaled_residuals / unit) ** 2, axis=1) * (gram.residual - c.removed)
+    return LowRankForm(gram, rows, moved, excess, form_factor(c))
+
+
+def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSums:
     """Return the traces in O(n r^2) operations, r the rank."""
-    c, p, f = contraction, contraction.projection.shape[1], form_factor(contraction)
+    p, f = form.moved.shape[1], form.factor
     if int(codes.max()) + 1 == len(codes):
-        inner, own, squared = _streamed(c)
+        inner, own, squared = _streamed(form)
     else:
-        features = grouped_features(c, codes)
+        features = grouped_features(form, codes)
         inner = features.T @ features
         own = np.sum(features * exchanged(features, p), axis=1)
         squared = np.sum(features * (features @ exchanged(exchanged(inner, p).T, p)), axis=1)
     step = exchanged(inner, p)
-    own, squared = f * own, f**2 * squared
-    second = f**2 * np.trace(step @ step)
-    third = f**3 * np.trace(step @ step @ step)
+    second, third = np.trace(step @ step), np.trace(step @ step @ step)
     return LowRankSums(
-        trace=float(own.sum() + c.factor * _diagonal_excess(c).sum()),
-        squares=float(second - np.sum(own**2)),
-        cubes=float(third - 3 * np.sum(squared * own) + 2 * np.sum(own**3)),
+        trace=float(f * (own.sum() + form.excess.sum())),
+        squares=float(f**2 * (second - np.sum(own**2))),
+        cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
     )
 
 
-def low_rank_matrix(
-    contraction: Contraction, codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, "m m"]:
+def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
     """Return B, for few multipliers: m^2 doubles."""
-    c, m = contraction, int(codes.max()) + 1
-    features = grouped_features(c, codes)
-    form = form_factor(c) * (features @ exchanged(features, c.projection.shape[1]).T)
-    return form + np.diag(c.factor * np.bincount(codes, _diagonal_excess(c), m))
+    m, features = int(codes.max()) + 1, grouped_features(form, codes)
+    explained = features @ exchanged(features, form.moved.shape[1]).T
+    return form.factor * (explained + np.diag(np.bincount(codes, form.excess, m)))
 
 
-def grouped_features(
-    contraction: Contraction, codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, "m k"]:
-    """Return H in units of the residuals, its rows added up within clusters."""
-    gram, m = low_rank_of(contraction), int(codes.max()) + 1
-    columns = contraction.scaled_residuals.shape[1] * gram.factor.shape[2]
+def low_rank_draws(
+    form: LowRankForm, codes: Int[np.ndarray, " n"], multipliers: Float[np.ndarray, "b m"]
+) -> Float[np.ndarray, " b"]:
+    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`."""
+    w = np.ascontiguousarray(multipliers.T[codes])
+    rows = form.gram.with_factor({"w": w}) | form.rows
+    inner = np.asarray(form.gram.over_rows(visit_drawn, form.moved, rows).total)
+    explained = np.sum(inner * exchanged(inner.T, form.moved.shape[1]).T, axis=0)
+    return form.factor * (explained + form.excess @ w**2)
+
+
+def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m k"]:
+    """Return H with its rows added up within clusters."""
+    gram, m = form.gram, int(codes.max()) + 1
+    columns = form.moved.shape[0] * gram.factor.shape[2]
     needed = 16 * m * columns
     if needed > gram.execution.memory:
         raise OptionError(
             f"{m:,} clusters with a factor of {columns} columns need a `memory_limit` of "
             f"{needed:,} bytes and it is {gram.execution.memory:,}; raise it, or `tolerance`."
         )
-    labels = placed({"labels": codes.astype(np.int32)}, gram.layout, gram.execution)
-    tiles = gram.with_factor(rows_in_units(contraction)) | labels
-    total = gram.over_rows(visit_grouped, np.zeros((bucket(m), 0)), tiles).total
+    tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
+    total = gram.over_rows(visit_grouped, (form.moved, np.zeros((bucket(m), 0))), tiles).total
     return np.asarray(total)[:m]
 
 
@@ -102,68 +156,80 @@ def exchanged(features: Float[np.ndarray, "m k"], p: int) -> Float[np.ndarray, "
 
 
 def _streamed(
-    contraction: Contraction,
+    form: LowRankForm,
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return H'H and the diagonals of HJH' and its square, in two passes over tiles of H."""
-    gram, p = low_rank_of(contraction), contraction.projection.shape[1]
-    tiles = gram.with_factor(rows_in_units(contraction))
-    inner = np.asarray(gram.over_rows(visit_inner_products, (), tiles).total)
+    gram, p = form.gram, form.moved.shape[1]
+    inner = np.asarray(gram.over_rows(visit_inner_products, form.moved, form.rows).total)
     middle = exchanged(exchanged(inner, p).T, p).astype(gram.factor.dtype)
-    own, squared = gram.over_rows(visit_diagonals, middle, tiles).rows
+    own, squared = gram.over_rows(visit_diagonals, (form.moved, middle), form.rows).rows
     n = len(gram.points)
     return inner, fetched(own, gram.layout, n), fetched(squared, gram.layout, n)
 
 
 def form_factor(contraction: Contraction) -> float:
-    """Return what HJH' is multiplied with, H in units of the residuals."""
+    """Return what B is multiplied with when its rows are in units of the residuals."""
     return contraction.factor * _unit(contraction) ** 2
+
+
+def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
+    """Return r, D and l in units of the residuals, so that single precision holds them.
+
+    Of D and l only the product counts.
+    """
+    return _in_units(contraction, contraction.projection)
 
 
 def _unit(contraction: Contraction) -> float:
     return float(np.sqrt(np.mean(contraction.scaled_residuals**2)))
 
 
-def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
-    """Return r, D and l in units of the residuals, so that single precision holds them.
+def _influence_sizes(contraction: Contraction) -> Float[np.ndarray, " p"]:
+    sizes = np.sqrt(np.mean(contraction.scaled_influence**2, axis=0)) / _unit(contraction)
+    return np.where(sizes > 0, sizes, 1.0)
 
-    Of D and l only the product counts: they come in equal sizes.
-    """
-    c, unit = contraction, _unit(contraction)
-    sizes = [np.sqrt(np.mean(a**2, axis=0)) for a in (c.projection, c.scaled_influence)]
-    both = (sizes[0] > 0) & (sizes[1] > 0)
-    ratio = np.sqrt(np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=both))
+
+def _in_units(c: Contraction, moved: Float[np.ndarray, "n p"]) -> dict[str, np.ndarray]:
+    unit, sizes = _unit(c), _influence_sizes(c)
     return {
         "residuals": c.scaled_residuals / unit,
-        "projection": c.projection * (ratio / unit),
-        "influence": c.scaled_influence / (ratio * unit),
+        "projection": moved * (sizes / unit),
+        "influence": c.scaled_influence / (sizes * unit),
     }
 
 
-def _diagonal_excess(contraction: Contraction) -> Float[np.ndarray, " n"]:
-    c = contraction
-    return np.sum(c.scaled_residuals**2, axis=1) * (low_rank_of(c).residual - c.removed)
+def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:
+    """Return a tile of H: subtracted in double precision, then rounded like the factor."""
+    factor, influence = tile["factor"].astype(jnp.float64), tile["influence"]
+    components = zip(tile["residuals"].T, moved, strict=True)
+    seen = [r[:, None] * factor + influence @ part for r, part in components]
+    return jnp.hstack([*seen, tile["projection"], influence]).astype(tile["factor"].dtype)
 
 
-def _features(tile: dict[str, Array]) -> Float[Array, "r k"]:
-    scaled = [r[:, None] * tile["factor"] for r in tile["residuals"].T]
-    return jnp.hstack([*scaled, tile["projection"], tile["influence"]])
-
-
-def visit_inner_products(shared: Any, tile: dict[str, Array]) -> Sums:
+def visit_inner_products(moved: Any, tile: dict[str, Array]) -> Sums:
     """Add up H'H."""
-    features = _features(tile)
+    features = _features(moved, tile)
     return Sums(features.T @ features, ())
 
 
-def visit_diagonals(middle: Float[Array, "k k"], tile: dict[str, Array]) -> Sums:
-    """Return the diagonals of HJH' and of its square, `middle` being J H'H J."""
-    explained = jnp.sum(tile["factor"] ** 2, axis=1) * jnp.sum(tile["residuals"] ** 2, axis=1)
-    own = explained + 2 * jnp.sum(tile["projection"] * tile["influence"], axis=1)
-    features = _features(tile)
+def visit_diagonals(shared: Any, tile: dict[str, Array]) -> Sums:
+    """Return the diagonals of HJH' and of its square, given J H'H J."""
+    moved, middle = shared
+    features, p = _features(moved, tile), moved.shape[1]
+    seen = jnp.sum(features[:, : features.shape[1] - 2 * p] ** 2, axis=1, dtype=jnp.float64)
+    own = seen + 2 * jnp.sum(tile["projection"] * tile["influence"], axis=1)
     squared = jnp.sum(features * (features @ middle), axis=1)
-    return Sums((), (own.astype(jnp.float64), squared.astype(jnp.float64)))
+    return Sums((), (own, squared.astype(jnp.float64)))
 
 
-def visit_grouped(room: Float[Array, "m 0"], tile: dict[str, Array]) -> Sums:
+def visit_drawn(moved: Any, tile: dict[str, Array]) -> Sums:
+    """Add up H'W."""
+    features = _features(moved, tile)
+    return Sums(features.T @ tile["w"].astype(features.dtype), ())
+
+
+def visit_grouped(shared: Any, tile: dict[str, Array]) -> Sums:
     """Add up the rows of H within clusters; `room` has one row per cluster."""
-    return Sums(jax.ops.segment_sum(_features(tile), tile["labels"], num_segments=len(room)), ())
+    moved, room = shared
+    features = _features(moved, tile).astype(jnp.float64)
+    return Sums(jax.ops.segment_sum(features, tile["labels"], num_segments=len(room)), ())
