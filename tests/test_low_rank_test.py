@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import kcm
 from kcm import computation, gram, low_rank_gram
@@ -158,6 +159,25 @@ def test_tails_of_forms_in_normal_and_rademacher_variables_are_below_the_bound(r
         size = np.abs(np.einsum("bi,bi->b", law @ form_matrix, law)) / sd
         for reach in (1.0, 3.0, 6.0, 9.0):
             assert np.mean(size >= reach) <= chaos_tail(np.array([reach]))[0]
+
+
+@pytest.mark.parametrize("skewness", [0.02, 0.5, 1.6, 2.7, -0.8])
+@pytest.mark.parametrize("norm", [1e-3, 0.05, 0.3])
+def test_no_cumulants_within_their_bounds_give_a_pvalue_outside_the_interval(skewness, norm):
+    """Referee: scipy's Pearson III law of random cumulants within the bounds."""
+    rng = np.random.default_rng(0)
+    law, bounds = PearsonIII(0.0, np.sqrt(2), skewness), ResidualBounds(norm, 0.05, 0.0, True)
+    b, d, e, mean = rng.uniform(-1, 1, size=(4, 4_000))
+    cubes = skewness / np.sqrt(8) + d * (3 * norm + 3 * norm**2 + norm**3)
+    bounded = np.clip(np.sqrt(8) * cubes / (1 + b * norm) ** 3, -np.sqrt(8), np.sqrt(8))
+    referee = stats.pearson3(bounded + 0.024 * e, 0.05 * mean, np.sqrt(2) * (1 + b * norm))
+    for t in (-1.5, -0.6, 0.0, 0.9, 2.3, 4.0, 9.0):
+        low, high = pvalue_interval(law, t, bounds)
+        pvalues = referee.sf(t)
+        assert low <= pvalues.min() + 1e-5
+        assert high >= pvalues.max() - 1e-5
+        # the bounds are reached: four thousand random cumulants come close to them
+        assert high - low < 1.5 * np.ptp(pvalues) + 0.025
 
 
 def test_a_law_of_which_nothing_is_known_has_no_certificate():
