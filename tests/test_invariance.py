@@ -10,7 +10,7 @@ import statsmodels.api as sm
 import kcm
 from kcm._variation import rows_by_value
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
-from kcm.null import PearsonIII
+from kcm.null import PearsonIII, asymptotic
 
 NULLS = {"asymptotic": kcm.Asymptotic(), "cumulants": kcm.Asymptotic(method="cumulants")}
 everywhere = pytest.mark.parametrize("null", NULLS.values(), ids=NULLS.keys())
@@ -73,6 +73,30 @@ def test_order_of_conditioning_columns(data, null):
 def test_units_of_the_outcome(data, null, factor):
     t, p = numbers(data, data[["a", "c"]], null=null)
     same(numbers(data.assign(y=factor * data.y), data[["a", "c"]], null=null), (factor**2 * t, p))
+
+
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+@pytest.mark.parametrize("groups", [None, np.arange(240) // 2])
+@pytest.mark.parametrize("most", [2_000, 50], ids=["dense", "tiles"])
+def test_units_of_the_residuals_where_the_law_comes_from_cumulants(
+    method, groups, most, rng, monkeypatch
+):
+    """Squares of the statistic are doubles, its cubes are not."""
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", most)
+    x = rng.normal(size=240)
+    psi = x - x.mean() + rng.normal(size=240)
+    null = kcm.Asymptotic(method="cumulants", groups=groups)
+
+    def found(unit):
+        jacobian = -np.ones((240, 1)) * unit
+        moment = kcm.FittedMoment(psi * unit, x, jacobian, psi[:, None])
+        result = kcm.KCMTest(null=null, method=method).run(moment)
+        law = result.null_distribution
+        standard = law.mean / unit**2, law.sd / unit**2, law.skewness
+        return result.pvalue, *result.certificate.pvalue_interval, *standard
+
+    for unit in (1e-60, 1e60):
+        np.testing.assert_allclose(found(unit), found(1.0), rtol=1e-9)
 
 
 @pytest.mark.parametrize("convert", [pl.from_pandas, pd.DataFrame.to_numpy, np.asfortranarray])
