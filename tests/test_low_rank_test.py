@@ -315,6 +315,24 @@ class TestPrecision:
             np.testing.assert_allclose(drawn, double.null_distribution.draws, atol=2e-5)
             assert not np.array_equal(drawn, double.null_distribution.draws)
 
+    @pytest.mark.parametrize("statistic", ["U", "V"])
+    @pytest.mark.parametrize("groups", [None, np.arange(60) % 6])
+    @pytest.mark.parametrize("stop", [None, "besag-clifford"])
+    def test_draws_in_single_precision_tie_as_in_double(self, statistic, groups, stop):
+        """Few multipliers, or few values: signs that are all equal give the statistic again."""
+        rng = np.random.default_rng(0)
+        null = kcm.MultiplierBootstrap(999, groups=groups, stop=stop)
+        for _ in range(5):
+            n = 6 if groups is None else 60
+            moment = kcm.FittedMoment(rng.normal(size=n) + 0.5, rng.normal(size=n))
+            double, single = (
+                kcm.KCMTest(Gaussian(2.0), statistic, null, precision=precision).run(moment, rng=3)
+                for precision in ("double", "single")
+            )
+            assert single.pvalue == double.pvalue > 0.02
+            critical = single.null_distribution.critical_value(0.02)
+            assert not single.statistic > critical
+
     def test_single_changes_statistic_and_pvalue_in_the_fifth_digit_at_most(self, rng):
         for n in (200, 2_200):
             moment = ols_moment(rng, n, 2)
