@@ -10,9 +10,9 @@ import kcm
 from kcm import computation, gram, low_rank_gram
 from kcm.certificate import chaos_tail, pvalue_interval
 from kcm.contraction import contract
-from kcm.exceptions import OptionError
+from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.gram import TiledGram
-from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
+from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace
 from kcm.null import PearsonIII, asymptotic, form
 from kcm.null.base import group_codes
 from kcm.null.low_rank_form import low_rank_sums
@@ -378,6 +378,19 @@ def test_a_tolerance_below_rounding_is_refused(rng, monkeypatch):
     monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 100)
     with pytest.raises(OptionError, match="smallest for 200 rows is 1e-05"):
         kcm.KCMTest(method="low-rank", tolerance=1e-7).run(ols_moment(rng, 200, 1))
+
+
+@pytest.mark.parametrize("kernel", [Constant(0.0), 0.0 * Gaussian(1.0)])
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+def test_a_kernel_that_is_zero_is_refused(kernel, method, rng):
+    with pytest.raises(SaturatedModelError, match="sees nothing of the residuals"):
+        kcm.KCMTest(kernel, method=method).run(ols_moment(rng, 60, 1))
+
+
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+def test_a_kernel_that_is_not_finite_is_refused(method, rng):
+    with pytest.raises(DataError, match="is not finite on these conditioning values"):
+        kcm.KCMTest(1e308 * Gaussian(1.0), method=method).run(ols_moment(rng, 60, 1))
 
 
 def test_a_memory_limit_bounds_the_rank_and_too_small_a_one_is_refused(rng):
