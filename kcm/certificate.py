@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from functools import singledispatch
-from itertools import product
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
 from kcm.null import BootstrapDistribution, NullDistribution, PearsonIII, WeightedChiSquare
+from kcm.null.pearson import upper_tails
 from kcm.residual_bounds import ResidualBounds
 
 __all__ = ["Certificate", "pvalue_interval"]
 
 # The exact method estimates the skewness with a standard error of at most .008; three of them.
 SKEWNESS_ERROR = 0.024
+# Points on each edge of the cumulants that are possible.
+SIDE = 65
 # Multiples of its standard deviation at which the tail of what is left out is looked at: below six
 # the bound on the tail is no use, above sixty it is nothing.
 REACHES = np.geomspace(6.0, 60.0, 7)
@@ -86,19 +88,39 @@ def pvalue_interval(
 
 @pvalue_interval.register
 def _of_cumulants(law: PearsonIII, statistic: float, bounds: ResidualBounds) -> tuple[float, float]:
-    """Vary the cumulants, which determine this law, over what they can be."""
-    norm, s = law.sd / np.sqrt(2), bounds.norm
-    if s >= norm:
+    """Vary the cumulants, which determine this law, over what they can be.
+
+    The p-value increases in the mean. For a given skewness it is monotone in sd, so that its
+    extremes over sd and third cumulant lie on the edges of what these can be.
+    """
+    share = bounds.norm / (law.sd / np.sqrt(2))
+    if share >= 1:
         return 0.0, 1.0
-    cubes = law.skewness * law.sd**3 / 8
-    change = 3 * s * norm**2 + 3 * s**2 * norm + s**3
-    pvalues = []
-    for a, b, d, t in product((-1, 1), (-1, 0, 1), (-1, 1), _statistics(statistic, bounds)):
-        sd = np.sqrt(2) * (norm + b * s)
-        skewness = 8 * (cubes + d * change) / sd**3 + d * SKEWNESS_ERROR
-        moved = PearsonIII(law.mean + a * bounds.trace, sd, float(skewness))
-        pvalues.append(moved.pvalue(t))
-    return min(pvalues), max(pvalues)
+    scale, skewness = _edges(law.skewness, share)
+    low, high = _statistics(statistic, bounds)
+    least, most = (
+        upper_tails((t - law.mean + sign * bounds.trace) / (law.sd * scale), skewness)
+        for t, sign in ((high, 1), (low, -1))
+    )
+    return float(least.min()), float(most.max())
+
+
+def _edges(
+    skewness: float, share: float
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return multiples of sd, and skewnesses, on the edges of what they can be.
+
+    `share` bounds what is left out of B_0 relative to B_0, in the Frobenius norm.
+    """
+    side = np.linspace(-1, 1, SIDE)
+    ends = np.repeat([-1.0, 1.0], SIDE)
+    both = np.tile(side, 2)
+    scale = 1 + share * np.append(both, ends)
+    toward = np.append(ends, both)
+    change = np.sqrt(8) * (3 * share + 3 * share**2 + share**3)
+    # no matrix has |tr B_0^3| above (tr B_0^2)^1.5
+    moved = np.clip((skewness + toward * change) / scale**3, -np.sqrt(8), np.sqrt(8))
+    return scale, moved + toward * SKEWNESS_ERROR
 
 
 @pvalue_interval.register

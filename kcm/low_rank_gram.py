@@ -220,9 +220,10 @@ def affordable_rank(n: int, execution: Execution) -> int:
     memory = MOST_MEMORY if execution.memory_limit is None else execution.memory
     rank = min(memory // columns // COLUMN_ROUNDING * COLUMN_ROUNDING, MOST_RANK)
     if rank < COLUMN_ROUNDING:
+        smallest = max(columns * COLUMN_ROUNDING, execution.least_memory(n))
         raise OptionError(
             f"`memory_limit` is {memory:,} bytes; the smallest that works for a low-rank "
-            f"factor of {n:,} rows is {columns * COLUMN_ROUNDING:,} bytes."
+            f"factor of {n:,} rows is {smallest:,} bytes."
         )
     return int(rank)
 

@@ -114,7 +114,8 @@ class KCMTest:
     def _computation(self) -> Computation:
         where = self.memory_limit, self.device, self.mesh
         execution = Execution(*where, progress=self.progress, precision=self.precision)
-        return Computation(self.method, self.tolerance, execution)
+        tolerance = None if self.tolerance is None else float(self.tolerance)
+        return Computation(self.method, tolerance, execution)
 
     def run(self, fitted_moment: FittedMoment, rng: Any = None) -> KCMTestResult:
         """Test a fitted moment.
@@ -188,11 +189,9 @@ def _check_shared(rng: Any, mesh: Any) -> None:
 def _check_tolerance(tolerance: Any, method: str) -> None:
     if tolerance is None:
         return
-    if (
-        isinstance(tolerance, bool)
-        or not isinstance(tolerance, Real)
-        or not 0 < float(tolerance) < 1
-    ):
+    number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
+    # a fraction may be above zero and no float
+    if not (number and 0 < tolerance < 1 and float(tolerance) > 0):
         raise OptionError(f"`tolerance` must lie strictly between 0 and 1; got {tolerance!r}.")
     if method == "exact":
         raise OptionError('`tolerance` is for a low-rank factor; method="exact" uses none.')

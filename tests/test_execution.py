@@ -78,7 +78,14 @@ def test_kernels_that_are_no_powers_of_each_other_are_evaluated(rng):
 
 @pytest.mark.parametrize(
     ("limit", "memory"),
-    [(1000, 1000), ("256 MB", 256_000_000), ("1.5GiB", 3 * 2**29), ("20 kB", 20_000), ("7", 7)],
+    [
+        (1000, 1000),
+        ("256 MB", 256_000_000),
+        ("1.5GiB", 3 * 2**29),
+        ("20 kB", 20_000),
+        ("7", 7),
+        ("0.1GB", 10**8),
+    ],
 )
 def test_memory_limits_are_read(limit, memory):
     assert Execution(memory_limit=limit).memory == memory
@@ -86,6 +93,37 @@ def test_memory_limits_are_read(limit, memory):
 
 def test_the_default_limit_is_at_most_four_gibibytes():
     assert 0 < Execution().memory <= 4 * 2**30
+
+
+@pytest.mark.parametrize("limit", [10**400, "9" * 400, "9" * 5_000 + " GB"])
+def test_limits_beyond_any_memory_are_no_limits(limit, rng):
+    x, psi = rng.normal(size=(2, 40))
+    for method in ("exact", "low-rank"):
+        unlimited = kcm.KCMTest(method=method, memory_limit=limit)
+        expected = kcm.KCMTest(method=method).run(kcm.FittedMoment(psi, x)).pvalue
+        assert unlimited.run(kcm.FittedMoment(psi, x)).pvalue == expected
+
+
+FRACTIONS = """
+import numpy as np, kcm
+from fractions import Fraction
+x, psi = np.random.default_rng(0).normal(size=(2, 200))
+for share in (Fraction(1, 100), np.float32(0.01), 0.01):
+    test = kcm.KCMTest(method="low-rank", tolerance=share)
+    print(test.run(kcm.FittedMoment(psi, x)).pvalue)
+try:
+    kcm.KCMTest(method="low-rank", tolerance=Fraction(1, 10**13)).run(kcm.FittedMoment(psi, x))
+except kcm.OptionError as error:
+    print(error)
+"""
+
+
+def test_a_tolerance_is_any_real_number():
+    run = subprocess.run([sys.executable, "-c", FRACTIONS], capture_output=True, text=True)
+    *pvalues, refusal = run.stdout.splitlines()
+    assert len(pvalues) == 3, run.stderr
+    assert len(set(pvalues)) == 1
+    assert "the smallest for 200 rows is 1e-12" in refusal
 
 
 REFUSED = {
@@ -101,6 +139,8 @@ REFUSED = {
     "precision='half'": "`precision`",
     "method='fast'": "`method`",
     "tolerance=0.0": "`tolerance` must lie strictly",
+    "tolerance=10**400": "`tolerance` must lie strictly",
+    "tolerance=__import__('fractions').Fraction(1, 10**400)": "`tolerance` must lie strictly",
     "tolerance=0.1, method='exact'": "`tolerance` is for a low-rank factor",
 }
 
@@ -139,6 +179,20 @@ def test_a_limit_too_small_is_refused_with_the_smallest_that_works(n, limit, rng
     smallest = int(str(caught.value).split("works is ")[1].split(" bytes")[0].replace(",", ""))
     form = gram.quadratic_form(Gaussian(1.0), x, v, memory_limit=smallest)
     np.testing.assert_allclose(form, gram.quadratic_form(Gaussian(1.0), x, v), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [40, 1_200])
+@pytest.mark.parametrize("null", [None, kcm.MultiplierBootstrap(19)])
+def test_the_smallest_limit_named_for_a_low_rank_test_works(n, null, rng):
+    x, psi = rng.normal(size=(2, n))
+    moment = kcm.FittedMoment(psi, x)
+    with pytest.raises(OptionError, match="the smallest that works") as caught:
+        kcm.KCMTest(null=null, method="low-rank", memory_limit="1 kB").run(moment)
+    smallest = int(str(caught.value).split("rows is ")[1].split(" bytes")[0].replace(",", ""))
+    test = kcm.KCMTest(null=null, method="low-rank", memory_limit=smallest)
+    assert 0 < test.run(moment, rng=0).pvalue < 1
+    with pytest.raises(OptionError, match="the smallest that works"):
+        kcm.KCMTest(null=null, method="low-rank", memory_limit=smallest - 1).run(moment)
 
 
 def test_numbers_do_not_depend_on_the_memory_limit(rng):

@@ -1,5 +1,7 @@
 """Cluster labels of every kind. Referee: the same clusters as integers."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,6 +10,7 @@ import pytest
 
 from kcm import Asymptotic, FittedMoment, KCMTest, MultiplierBootstrap
 from kcm.exceptions import DataError, OptionError
+from kcm.null import Null, NullDistribution
 from kcm.null.base import group_codes
 
 TEXT = ["b", "a", "c", "a", "d", "b"]
@@ -95,3 +98,37 @@ def test_wrong_groups_are_refused_in_words(groups, message):
 def test_a_column_name_is_refused():
     with pytest.raises(OptionError, match="a FittedMoment has no columns"):
         group_codes("firm", 4)
+
+
+class Bare(Null):
+    """A null law of the caller's own that knows nothing of groups."""
+
+    def distribution(self, contraction, rng):
+        return Squared(contraction.statistic)
+
+
+@dataclasses.dataclass(frozen=True)
+class Squared(NullDistribution):
+    """P(T >= t) = 1 / (1 + (t / scale)^2)."""
+
+    scale: float
+
+    def pvalue(self, t):
+        return 1 / (1 + (t / self.scale) ** 2)
+
+    def critical_value(self, level):
+        return self.scale * (1 / level - 1) ** 0.5
+
+    def describe(self):
+        return "made up"
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "low-rank"])
+def test_a_null_that_defines_its_law_alone_has_no_groups(method, rng):
+    x, psi = rng.normal(size=(2, 60))
+    result = KCMTest(null=Bare(), method=method).run(FittedMoment(psi, x))
+    assert Bare().groups is None
+    assert result.pvalue == 0.5
+    expected = (0.0, 1.0) if method == "low-rank" else (0.5, 0.5)
+    assert result.certificate.pvalue_interval == expected
+    assert "made up" in str(result.summary())

@@ -8,8 +8,9 @@ import pytest
 import statsmodels.api as sm
 
 import kcm
+from kcm._variation import rows_by_value
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
-from kcm.null import PearsonIII
+from kcm.null import PearsonIII, asymptotic
 
 NULLS = {"asymptotic": kcm.Asymptotic(), "cumulants": kcm.Asymptotic(method="cumulants")}
 everywhere = pytest.mark.parametrize("null", NULLS.values(), ids=NULLS.keys())
@@ -74,6 +75,30 @@ def test_units_of_the_outcome(data, null, factor):
     same(numbers(data.assign(y=factor * data.y), data[["a", "c"]], null=null), (factor**2 * t, p))
 
 
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+@pytest.mark.parametrize("groups", [None, np.arange(240) // 2])
+@pytest.mark.parametrize("most", [2_000, 50], ids=["dense", "tiles"])
+def test_units_of_the_residuals_where_the_law_comes_from_cumulants(
+    method, groups, most, rng, monkeypatch
+):
+    """Squares of the statistic are doubles, its cubes are not."""
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", most)
+    x = rng.normal(size=240)
+    psi = x - x.mean() + rng.normal(size=240)
+    null = kcm.Asymptotic(method="cumulants", groups=groups)
+
+    def found(unit):
+        jacobian = -np.ones((240, 1)) * unit
+        moment = kcm.FittedMoment(psi * unit, x, jacobian, psi[:, None])
+        result = kcm.KCMTest(null=null, method=method).run(moment)
+        law = result.null_distribution
+        standard = law.mean / unit**2, law.sd / unit**2, law.skewness
+        return result.pvalue, *result.certificate.pvalue_interval, *standard
+
+    for unit in (1e-60, 1e60):
+        np.testing.assert_allclose(found(unit), found(1.0), rtol=1e-9)
+
+
 @pytest.mark.parametrize("convert", [pl.from_pandas, pd.DataFrame.to_numpy, np.asfortranarray])
 def test_containers(data, convert):
     chosen = data[["a", "c"]]
@@ -107,3 +132,46 @@ def test_every_kind_of_rng(data, make):
     null = kcm.MultiplierBootstrap(99)
     first = numbers(data, ["a", "b"], null=null, rng=make())
     assert first == numbers(data, ["a", "b"], null=null, rng=make())
+
+
+DESIGNS = {
+    "normal": lambda rng: rng.normal(size=(3_000, 3)),
+    "symmetric": lambda rng: np.vstack([x := rng.normal(size=(1_500, 3)), -x]),
+    "grid": lambda rng: rng.integers(-3, 4, size=(3_000, 2)) / 10.0,
+    "mixed": lambda rng: np.column_stack([rng.normal(size=3_000), rng.random(3_000) < 0.5]),
+}
+designs = pytest.mark.parametrize("make", DESIGNS.values(), ids=DESIGNS.keys())
+
+
+class TestRowsByValue:
+    """Referee: the same rows in another order, or in other units."""
+
+    @designs
+    @pytest.mark.parametrize(("scale", "shift"), [(1.0, 1e5), (1 / 3, 0.1), (2.54e7, -32.0)])
+    def test_units_do_not_matter(self, make, scale, shift, rng):
+        x = make(rng)
+        moved = x * scale + shift
+        np.testing.assert_array_equal(x[rows_by_value(moved)], x[rows_by_value(x)])
+        moved = np.column_stack([x[:, 0], shift + scale * x[:, 1:]])
+        np.testing.assert_array_equal(x[rows_by_value(moved)], x[rows_by_value(x)])
+
+    @designs
+    def test_the_order_of_the_rows_does_not_matter(self, make, rng):
+        x = make(rng)
+        moved = rng.permutation(x)
+        np.testing.assert_array_equal(moved[rows_by_value(moved)], x[rows_by_value(x)])
+
+    @designs
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_mirrored_and_exchanged_columns_reorder_rows_at_the_same_distance_alone(
+        self, make, sign, rng
+    ):
+        x = make(rng)
+        distance = np.sum(((x - x.mean(axis=0)) / x.std(axis=0)) ** 2, axis=1)
+        moved = distance[rows_by_value(sign * x[:, ::-1])]
+        np.testing.assert_allclose(moved, np.sort(distance), rtol=1e-8)
+
+    def test_mirroring_leaves_rows_at_different_distances_where_they_were(self, rng):
+        x = rng.normal(size=(3_000, 3))
+        np.testing.assert_array_equal(rows_by_value(x * [1, -1, 1]), rows_by_value(x))
+        np.testing.assert_array_equal(rows_by_value(x[:, [2, 0, 1]]), rows_by_value(x))

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import kcm
 from kcm import computation, gram, low_rank_gram
 from kcm.certificate import chaos_tail, pvalue_interval
 from kcm.contraction import contract
-from kcm.exceptions import OptionError, SaturatedModelError
+from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.gram import TiledGram
 from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear
 from kcm.null import PearsonIII, asymptotic, form
@@ -162,6 +163,25 @@ def test_tails_of_forms_in_normal_and_rademacher_variables_are_below_the_bound(r
         size = np.abs(np.einsum("bi,bi->b", law @ form_matrix, law)) / sd
         for reach in (1.0, 3.0, 6.0, 9.0):
             assert np.mean(size >= reach) <= chaos_tail(np.array([reach]))[0]
+
+
+@pytest.mark.parametrize("skewness", [0.02, 0.5, 1.6, 2.7, -0.8])
+@pytest.mark.parametrize("norm", [1e-3, 0.05, 0.3])
+def test_no_cumulants_within_their_bounds_give_a_pvalue_outside_the_interval(skewness, norm):
+    """Referee: scipy's Pearson III law of random cumulants within the bounds."""
+    rng = np.random.default_rng(0)
+    law, bounds = PearsonIII(0.0, np.sqrt(2), skewness), ResidualBounds(norm, 0.05, 0.0, True)
+    b, d, e, mean = rng.uniform(-1, 1, size=(4, 4_000))
+    cubes = skewness / np.sqrt(8) + d * (3 * norm + 3 * norm**2 + norm**3)
+    bounded = np.clip(np.sqrt(8) * cubes / (1 + b * norm) ** 3, -np.sqrt(8), np.sqrt(8))
+    referee = stats.pearson3(bounded + 0.024 * e, 0.05 * mean, np.sqrt(2) * (1 + b * norm))
+    for t in (-1.5, -0.6, 0.0, 0.9, 2.3, 4.0, 9.0):
+        low, high = pvalue_interval(law, t, bounds)
+        pvalues = referee.sf(t)
+        assert low <= pvalues.min() + 1e-5
+        assert high >= pvalues.max() - 1e-5
+        # the bounds are reached: four thousand random cumulants come close to them
+        assert high - low < 1.5 * np.ptp(pvalues) + 0.025
 
 
 def test_a_law_of_which_nothing_is_known_has_no_certificate():
@@ -333,6 +353,24 @@ class TestPrecision:
             np.testing.assert_allclose(drawn, double.null_distribution.draws, atol=2e-5)
             assert not np.array_equal(drawn, double.null_distribution.draws)
 
+    @pytest.mark.parametrize("statistic", ["U", "V"])
+    @pytest.mark.parametrize("groups", [None, np.arange(60) % 6])
+    @pytest.mark.parametrize("stop", [None, "besag-clifford"])
+    def test_draws_in_single_precision_tie_as_in_double(self, statistic, groups, stop):
+        """Few multipliers, or few values: signs that are all equal give the statistic again."""
+        rng = np.random.default_rng(0)
+        null = kcm.MultiplierBootstrap(999, groups=groups, stop=stop)
+        for _ in range(5):
+            n = 6 if groups is None else 60
+            moment = kcm.FittedMoment(rng.normal(size=n) + 0.5, rng.normal(size=n))
+            double, single = (
+                kcm.KCMTest(Gaussian(2.0), statistic, null, precision=precision).run(moment, rng=3)
+                for precision in ("double", "single")
+            )
+            assert single.pvalue == double.pvalue > 0.02
+            critical = single.null_distribution.critical_value(0.02)
+            assert not single.statistic > critical
+
     def test_single_changes_statistic_and_pvalue_in_the_fifth_digit_at_most(self, rng):
         for n in (200, 2_200):
             moment = ols_moment(rng, n, 2)
@@ -404,6 +442,19 @@ def test_a_tolerance_below_rounding_is_refused(rng, monkeypatch):
     monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 100)
     with pytest.raises(OptionError, match="smallest for 200 rows is 1e-05"):
         kcm.KCMTest(method="low-rank", tolerance=1e-7).run(ols_moment(rng, 200, 1))
+
+
+@pytest.mark.parametrize("kernel", [Constant(0.0), 0.0 * Gaussian(1.0)])
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+def test_a_kernel_that_is_zero_is_refused(kernel, method, rng):
+    with pytest.raises(SaturatedModelError, match="sees nothing of the residuals"):
+        kcm.KCMTest(kernel, method=method).run(ols_moment(rng, 60, 1))
+
+
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+def test_a_kernel_that_is_not_finite_is_refused(method, rng):
+    with pytest.raises(DataError, match="is not finite on these conditioning values"):
+        kcm.KCMTest(1e308 * Gaussian(1.0), method=method).run(ols_moment(rng, 60, 1))
 
 
 def test_a_memory_limit_bounds_the_rank_and_too_small_a_one_is_refused(rng):

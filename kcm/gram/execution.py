@@ -3,9 +3,11 @@
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, final
 
 import jax
@@ -130,9 +132,12 @@ class Execution:
         self._check_memory(n, itemsize)
         return int(self.memory // 2 // (COLUMN_COPIES * itemsize * n))
 
+    def least_memory(self, n: int, itemsize: int = 8) -> int:
+        """Return the bytes that the smallest tile and one column of n numbers need."""
+        return 2 * itemsize * max(TILE_COPIES * SMALLEST_TILE**2, COLUMN_COPIES * n)
+
     def _check_memory(self, n: int, itemsize: int) -> None:
-        tile, column = TILE_COPIES * SMALLEST_TILE**2, COLUMN_COPIES * n
-        smallest = 2 * itemsize * max(tile, column)
+        smallest = self.least_memory(n, itemsize)
         if self.memory < smallest:
             raise OptionError(
                 f"`memory_limit` is {self.memory:,} bytes, too small for one tile and one column "
@@ -191,13 +196,13 @@ def _check_devices(device: Any, mesh: Any) -> None:
 
 def _bytes(limit: Any) -> int:
     if isinstance(limit, int | np.integer) and not isinstance(limit, bool):
-        return int(limit)
+        return min(int(limit), sys.maxsize)
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?I?B?)\s*", str(limit).upper())
     if not isinstance(limit, str) or match is None or match[2] not in UNITS:
         raise OptionError(
             f'`memory_limit` must be bytes (an int) or text such as "256 MB"; got {limit!r}.'
         )
-    return int(float(match[1]) * UNITS[match[2]])
+    return int(min(Decimal(match[1]) * UNITS[match[2]], Decimal(sys.maxsize)))
 
 
 def _machine_memory() -> int:

@@ -1,5 +1,7 @@
 """The asymptotic null law, deterministic and without draws."""
 
+import dataclasses
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,11 +103,12 @@ class Asymptotic(Null):
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
             return spectral_law(form_matrix(contraction, codes))
+        scaled, unit = in_units(contraction)
         if few:
-            return cumulant_law(form_matrix(contraction, codes))
+            return cumulant_law(form_matrix(scaled, codes), unit)
         if isinstance(contraction.gram, LowRankGram):
-            return low_rank_cumulant_law(contraction, codes)
-        return tiled_cumulant_law(contraction, codes)
+            return low_rank_cumulant_law(scaled, codes, unit)
+        return tiled_cumulant_law(scaled, codes, unit)
 
 
 def _check_multipliers(m: int, null: Asymptotic) -> None:
@@ -130,21 +133,42 @@ def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
     return WeightedChiSquare(weights, float(np.trace(form) - weights.sum()))
 
 
-def cumulant_law(form: Float[np.ndarray, "m m"]) -> PearsonIII:
-    """Return the Pearson III law with the first three cumulants of the spectral law."""
-    free = form - np.diag(np.diag(form))
-    return _pearson(
-        float(np.trace(form)), float(np.sum(free**2)), float(np.sum(free * (free @ free)))
+def in_units(contraction: Contraction) -> tuple[Contraction, float]:
+    """Return a contraction with residuals of about 1, and the unit of its form B.
+
+    The third cumulant of residuals of 1e60 or 1e-60 is no double. The unit is a power of two, so
+    that nothing is rounded.
+    """
+    c = contraction
+    size = float(np.sqrt(np.mean(c.scaled_residuals**2)))
+    unit = math.ldexp(1.0, math.frexp(size)[1])
+    scaled = dataclasses.replace(
+        c,
+        scaled_residuals=c.scaled_residuals / unit,
+        scaled_influence=c.scaled_influence / unit,
+        projection=c.projection / unit,
     )
+    return scaled, unit**2
 
 
-def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
-    """Return the Pearson III law from the r x r matrix of a low-rank factor."""
+def cumulant_law(form: Float[np.ndarray, "m m"], unit: float) -> PearsonIII:
+    """Return the Pearson III law with the first three cumulants of the spectral law of unit B."""
+    free = form - np.diag(np.diag(form))
+    cubes = float(np.sum(free * (free @ free)))
+    return _pearson(float(np.trace(form)), float(np.sum(free**2)), cubes, unit)
+
+
+def low_rank_cumulant_law(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], unit: float
+) -> PearsonIII:
+    """Return the Pearson III law of unit B from the r x r matrix of a low-rank factor."""
     sums = low_rank_sums(low_rank_form(contraction), codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes)
+    return _pearson(sums.trace, sums.squares, sums.cubes, unit)
 
 
-def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
+def tiled_cumulant_law(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], unit: float
+) -> PearsonIII:
     """Return the Pearson III law from tiles, without holding B."""
     sums = form_sums(contraction, codes)
 
@@ -152,17 +176,20 @@ def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
         return apply_form(contraction, codes, v) - sums.diagonal[:, None] * v
 
     cubes = _trace_of_cube(apply, _probes(contraction, codes))
-    return _pearson(float(sums.diagonal.sum()), sums.off_diagonal_squares, cubes)
+    return _pearson(float(sums.diagonal.sum()), sums.off_diagonal_squares, cubes, unit)
 
 
-def _pearson(trace: float, squares: float, cubes: float) -> PearsonIII:
+def _pearson(trace: float, squares: float, cubes: float, unit: float) -> PearsonIII:
+    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit."""
     if not squares > 0:
         raise DataError(
             "the null law is a constant: no pair of observations is within reach of the kernel. "
             "Use a wider bandwidth."
         )
     return PearsonIII(
-        mean=trace, sd=np.sqrt(2 * squares), skewness=8 * cubes / (2 * squares) ** 1.5
+        mean=unit * trace,
+        sd=unit * math.sqrt(2 * squares),
+        skewness=8 * cubes / (2 * squares) ** 1.5,
     )
 
 

@@ -53,8 +53,9 @@ class Null(abc.ABC):
     Attributes
     ----------
     groups : array_like of shape (n,), Series, str or None
-        Cluster labels. `specification_test` aligns a pandas Series with the fit by index; run on
-        a `FittedMoment`, which carries no index, any labels are taken by position.
+        Cluster labels. None, which a null that does not set it has, takes the observations as
+        independent. `specification_test` aligns a pandas Series with the fit by index; run on a
+        `FittedMoment`, which carries no index, any labels are taken by position.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class Null(abc.ABC):
 
     __slots__ = ()
 
-    groups: Any
+    groups: Any = None
 
     @abc.abstractmethod
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:

@@ -14,6 +14,7 @@ from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
 from kcm.gram.passes import KERNEL_COST
+from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_level, group_codes
 from kcm.null.drawing import MAX_CLUSTERS, drawer
 from kcm.null.multipliers import MULTIPLIERS, Weights
@@ -34,6 +35,8 @@ BLOCK_SIZE = 2**25
 COEFFICIENT_BYTES = 64
 # Draws of the first block when they may stop; each block is twice as large as the one before.
 FIRST_BLOCK = 100
+# Rounding of a draw in single precision, relative to what is summed: seen up to 4e-7.
+SINGLE_TIE = 1e-6
 
 
 @final
@@ -241,19 +244,38 @@ class MultiplierBootstrap(Null):
     ) -> Float[np.ndarray, " b"]:
         law, m, rule = MULTIPLIERS[self.weights], int(codes.max()) + 1, self._rule()
         draw, draws = drawer(_quiet(contraction), codes), np.empty(0)
+        statistic, width = contraction.statistic, _tie_width(contraction)
         work = float(contraction.scaled_residuals.size * contraction.n_obs)
         with _bar(contraction, work * int(self.n_resamples)) as done:
             for size in _block_sizes(self, contraction):
                 before = rng.bit_generator.state
-                draws = np.append(draws, draw(law(rng, size, m)))
+                block = draw(law(rng, size, m))
+                tied = np.abs(block - statistic) <= width
+                draws = np.append(draws, np.where(tied, statistic, block))
                 done(work * size)
-                stop = rule.stops_at(exceeds(draws, contraction.statistic))
+                stop = rule.stops_at(exceeds(draws, statistic))
                 if stop is not None:
                     # take from the generator what the draws that count take
                     rng.bit_generator.state = before
                     law(rng, stop - (len(draws) - size), m)
                     return draws[:stop]
         return draws
+
+
+def _tie_width(contraction: Contraction) -> float:
+    """Return how far rounding moves draws in single precision that tie with the statistic.
+
+    In double precision `exceeds` sees to it.
+    """
+    gram = contraction.gram
+    single = gram.execution.precision == "single"
+    if isinstance(gram, LowRankGram):
+        single = gram.factor.dtype == np.float32
+    if not single:
+        return 0.0
+    squares = np.sum(contraction.scaled_residuals**2, axis=1)
+    summed = contraction.factor * float(gram.diagonal() @ squares)
+    return SINGLE_TIE * max(summed, abs(contraction.statistic))
 
 
 def _quiet(contraction: Contraction) -> Contraction:

@@ -4,12 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import scipy
+from jaxtyping import Float
 
 from kcm.exceptions import OptionError
 from kcm.null.base import NullDistribution, check_level
 
-__all__ = ["PearsonIII"]
+__all__ = ["PearsonIII", "upper_tails"]
 
 # Below this skewness the law is normal to the accuracy of the gamma function's tails.
 NORMAL = 1e-5
@@ -46,13 +48,8 @@ class PearsonIII(NullDistribution):
 
     def pvalue(self, t: float) -> float:
         """Return P(T >= t)."""
-        z = (t - self.mean) / self.sd
-        if abs(self.skewness) < NORMAL:
-            return float(scipy.special.ndtr(-z))
-        shape = 4 / self.skewness**2
-        root = math.copysign(math.sqrt(shape), self.skewness)
-        tail = scipy.special.gammaincc if self.skewness > 0 else scipy.special.gammainc
-        return float(tail(shape, max(shape + z * root, 0.0)))
+        z = np.array([(t - self.mean) / self.sd])
+        return float(upper_tails(z, np.array([self.skewness]))[0])
 
     def critical_value(self, level: float) -> float:
         """Return the upper `level` quantile."""
@@ -67,3 +64,16 @@ class PearsonIII(NullDistribution):
     def describe(self) -> str:
         """Return the law in a few words."""
         return f"asymptotic, Pearson III (skewness {self.skewness:.3g})"
+
+
+def upper_tails(
+    z: Float[np.ndarray, " k"], skewness: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
+    """Return P(Z >= z) for Pearson III variables of mean 0, variance 1 and these skewnesses."""
+    normal = np.abs(skewness) < NORMAL
+    shape = 4 / np.where(normal, 1.0, skewness) ** 2
+    x = np.maximum(shape + z * np.copysign(np.sqrt(shape), skewness), 0.0)
+    gamma = np.where(
+        skewness > 0, scipy.special.gammaincc(shape, x), scipy.special.gammainc(shape, x)
+    )
+    return np.where(normal, scipy.special.ndtr(-z), gamma)
