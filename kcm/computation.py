@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from kcm.certificate import Certificate, pvalue_interval
 from kcm.contraction import Contraction, StatisticName, contract
-from kcm.exceptions import DataError, SaturatedModelError
+from kcm.exceptions import DataError
 from kcm.gram import Execution, GramOperator, TiledGram
 from kcm.gram.passes import KERNEL_COST
 from kcm.kernels import Kernel
@@ -158,7 +158,6 @@ class _Problem:
 
     def _factored(self, tolerance: float) -> LowRankGram:
         points = self.moment.conditioning
-        check_diagonal(TiledGram(self.kernel, points, self.execution))
         cap = affordable_rank(len(points), self.execution)
         return low_rank_gram(self.kernel, points, tolerance, cap, self.execution)
 
@@ -192,22 +191,6 @@ class _Problem:
             contraction = contract(self.moment, gram, self.statistic)
             check_finite(contraction)
         return contraction
-
-
-def check_diagonal(gram: TiledGram) -> None:
-    """Refuse a kernel of which no share of the trace can be found."""
-    with np.errstate(over="ignore"):
-        trace = float(gram.diagonal().sum())
-    if not math.isfinite(trace):
-        raise DataError(
-            f"the kernel {gram.kernel!r} is not finite on these conditioning values, or its sum "
-            "over them is not."
-        )
-    if not trace > 0:
-        raise SaturatedModelError(
-            f"the kernel {gram.kernel!r} is zero on these conditioning values, so that it sees "
-            "nothing of the residuals."
-        )
 
 
 def check_finite(contraction: Contraction) -> None:

@@ -37,7 +37,9 @@ class Contraction:
     Attributes
     ----------
     gram : GramOperator
-        K, exact or approximate.
+        K of the null law, exact or approximate.
+    source : GramOperator
+        K of the statistic and of D: `gram`, or the exact K that `gram` approximates.
     scaled_residuals : ndarray of shape (n, q)
         r = psi / s.
     scaled_influence : ndarray of shape (n, p)
@@ -57,6 +59,7 @@ class Contraction:
     """
 
     gram: GramOperator
+    source: GramOperator
     scaled_residuals: Float[np.ndarray, "n q"]
     scaled_influence: Float[np.ndarray, "n p"]
     projection: Float[np.ndarray, "n p"]
@@ -121,6 +124,7 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
         gram,
+        gram,
         residuals,
         influence,
         projection(residuals, influence, jacobian, smoothed[:, q:].reshape(jacobian.shape)),
@@ -156,6 +160,7 @@ def projection(
     smoothed: Float[np.ndarray, "n q p"],
 ) -> Float[np.ndarray, "n p"]:
     """Return D from r, l, S and K_0 S."""
-    n = len(residuals)
-    curvature = np.einsum("icp,icr->pr", jacobian, smoothed) / n**2
-    return np.einsum("ic,icp->ip", residuals, smoothed) / n + influence @ curvature / 2
+    n, q, p = jacobian.shape
+    curvature = jacobian.reshape(n * q, p).T @ smoothed.reshape(n * q, p) / n**2
+    weighted = sum(r[:, None] * smoothed[:, c] for c, r in enumerate(residuals.T))
+    return weighted / n + influence @ (curvature / 2)

@@ -1,5 +1,6 @@
 """A Gram matrix as a low-rank factor and an exact diagonal, for samples of any size."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -13,7 +14,7 @@ from kcm import gram
 from kcm._tiles import Layout, bucket
 from kcm._variation import rows_by_value
 from kcm.contraction import Contraction
-from kcm.exceptions import OptionError
+from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision, in_range
 from kcm.gram.execution import MOST_MEMORY, Precision, double_arithmetic
@@ -38,6 +39,9 @@ DOUBLE_TOLERANCE = 1e-12
 # held in single precision is computed in double.
 KERNEL_UNITS = 4
 UNSTABLE = 1e-3
+# Points on which the fast form of a kernel is tried, and its largest error relative to max k(x, x).
+N_TRIED = 64
+CANCELLING = 1e-6
 
 
 @final
@@ -58,6 +62,8 @@ class LowRankGram(GramOperator):
         F, cut into tiles where it was made; columns beyond the rank are zero.
     layout : Layout
         How the rows of F are cut.
+    own : ndarray of shape (n,)
+        diag(K).
     residual : ndarray of shape (n,)
         R.
     landmarks : ndarray of shape (r, d)
@@ -84,6 +90,7 @@ class LowRankGram(GramOperator):
     execution: Execution
     factor: Float[Array, "tiles rows columns"]
     layout: Layout
+    own: Float[np.ndarray, " n"]
     residual: Float[np.ndarray, " n"]
     landmarks: Float[np.ndarray, "r d"]
     residual_share: float
@@ -96,7 +103,7 @@ class LowRankGram(GramOperator):
         return len(self.landmarks)
 
     def diagonal(self) -> Float[np.ndarray, " n"]:
-        return gram.diagonal(self.kernel, self.points)
+        return self.own
 
     def bound(self) -> Float[np.ndarray, " n"]:
         """Return b with |K - F F'|_ij <= sqrt(b_i b_j)."""
@@ -163,7 +170,12 @@ def low_rank_gram(
     Raises
     ------
     OptionError
-        On a tolerance below 1e-12, or below 1e-5 for more than 131,072 rows.
+        On a tolerance below 1e-12, or below 1e-5 for more than 131,072 rows; where a factor in
+        single precision cannot hold the values of the kernel.
+    DataError
+        When kernel values are not finite, or cancel: a bandwidth far below the spread of the data.
+    SaturatedModelError
+        When the kernel is zero on all rows.
 
     Notes
     -----
@@ -175,14 +187,15 @@ def low_rank_gram(
     """
     execution = execution or Execution()
     _check_tolerance(tolerance, len(points), execution)
-    order = rows_by_value(points)
-    candidates = points[_candidates(order)]
+    own = gram.diagonal(kernel, points)
+    _check_values(kernel, points, own)
+    sample = _Sample(kernel, points, own, rows_by_value(points), execution)
+    candidates = points[_candidates(sample.order)]
     goal, rank = tolerance, 0
     while True:
         chosen = low_rank_factor(kernel, candidates, goal, min(max_rank, len(candidates)))
         triangle = chosen.factor[chosen.pivots]
-        landmarks = candidates[chosen.pivots]
-        found = _factored(kernel, points, landmarks, triangle, order, execution)
+        found = _factored(sample, candidates[chosen.pivots], triangle)
         if found.residual_share <= tolerance or chosen.rank in (rank, max_rank):
             return found
         goal, rank = goal / 2, chosen.rank
@@ -244,28 +257,57 @@ def _check_tolerance(tolerance: float, n: int, execution: Execution) -> None:
         )
 
 
+def _check_values(
+    kernel: Kernel, points: Float[np.ndarray, "n d"], own: Float[np.ndarray, " n"]
+) -> None:
+    """Refuse a kernel of which no share of the trace can be found."""
+    with np.errstate(over="ignore"):
+        trace = float(own.sum())
+    if not math.isfinite(trace):
+        raise DataError(
+            f"the kernel {kernel!r} is not finite on these conditioning values, or its sum over "
+            "them is not."
+        )
+    if not trace > 0:
+        raise SaturatedModelError(
+            f"the kernel {kernel!r} is zero on these conditioning values, so that it sees nothing "
+            "of the residuals."
+        )
+    tried = np.linspace(0, len(points) - 1, N_TRIED).astype(int)
+    again = np.diag(gram.cross(kernel, points[tried], points[tried]))
+    if np.abs(again - own[tried]).max() > CANCELLING * own[tried].max():
+        raise DataError(
+            f"the kernel {kernel!r} is so narrow beside the spread of the conditioning values "
+            'that its values cancel in a low-rank factor; use method="exact".'
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """What a factor is made of: its rows, diag(K), and their order by value."""
+
+    kernel: Kernel
+    points: Float[np.ndarray, "n d"]
+    own: Float[np.ndarray, " n"]
+    order: Int[np.ndarray, " n"]
+    execution: Execution
+
+
 def _factored(
-    kernel: Kernel,
-    points: Float[np.ndarray, "n d"],
-    landmarks: Float[np.ndarray, "r d"],
-    triangle: Float[np.ndarray, "r r"],
-    order: Int[np.ndarray, " n"],
-    execution: Execution,
+    sample: _Sample, landmarks: Float[np.ndarray, "r d"], triangle: Float[np.ndarray, "r r"]
 ) -> LowRankGram:
-    n, layout = len(points), execution.layout(len(points))
-    diagonal = gram.diagonal(kernel, points)
+    kernel, points, own, execution = sample.kernel, sample.points, sample.own, sample.execution
+    n, layout, largest = len(points), execution.layout(len(points)), float(own.max())
     inverse = solve_triangular(triangle, np.eye(len(triangle)), lower=True)
-    held, computed, error = _arithmetic(inverse, float(diagonal.max()), _number(n, execution))
-    tiles, shared = _operands(kernel, points, landmarks, inverse.astype(computed))
-    placed_tiles = placed(tiles, layout, execution)
-    visited = pass_over_rows(visit_factor, (*shared, held), placed_tiles, layout, execution)
-    factor, explained = visited.rows
-    residual = diagonal - fetched(explained, layout, n)
-    share = float(np.maximum(residual, 0.0).sum() / diagonal.sum())
-    rounding = 2 * error * float(diagonal.max())
-    return LowRankGram(
-        kernel, points, execution, factor, layout, residual, landmarks, share, rounding, order
-    )
+    held, computed, error = _arithmetic(inverse, largest, _number(n, execution))
+    rows, shared = _operands(kernel, points, landmarks, inverse.astype(computed))
+    tiles = placed(rows, layout, execution)
+    factor, explained = pass_over_rows(visit_factor, (*shared, held), tiles, layout, execution).rows
+    residual = own - fetched(explained, layout, n)
+    share = float(np.maximum(residual, 0.0).sum() / own.sum())
+    held_rows = kernel, points, execution, factor, layout, own, residual
+    return LowRankGram(*held_rows, landmarks, share, 2 * error * largest, sample.order)
 
 
 def _arithmetic(

@@ -210,11 +210,12 @@ def _moved_by_theta(
     units = np.where(units > 0, units, 1.0)
     influence, jacobian = _cluster_sums(c.scaled_influence / units, codes, m), jacobian * units
     spread = f * influence.T @ influence
-    moved = np.einsum("icp,pr->icr", jacobian, _root(spread)).reshape(n, -1)
+    moved = (jacobian @ _root(spread)).reshape(n, -1)
     kernel = _residual_kernel(gram, moved)
     energy = _energy(kernel) / n**2
     own = float(gram.bound() @ np.sum(moved**2, axis=1)) / n**2
-    pulled = gram.residual[:, None] * np.einsum("ic,icp->ip", c.scaled_residuals, jacobian)
+    weights = gram.residual[:, None] * c.scaled_residuals
+    pulled = sum(w[:, None] * jacobian[:, k] for k, w in enumerate(weights.T))
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
     sizes = f * clusters.sizes()
     known = np.sqrt(max(np.trace(grouped.T @ grouped @ (influence.T @ influence)), 0.0))

@@ -276,6 +276,11 @@ class TestMissedTolerance:
         assert pvalue_interval(law, 2.0, ResidualBounds(1.0, 0.0, 0.0, True)) == (0.0, 1.0)
 
 
+def test_a_kernel_too_narrow_for_a_factor_is_refused(rng):
+    with pytest.raises(DataError, match="so narrow"):
+        kcm.KCMTest(Gaussian(1e-8), method="low-rank").run(ols_moment(rng, 100, 2))
+
+
 def test_rows_beside_the_candidates_do_not_hold_the_search_up(rng, monkeypatch):
     """Candidates that are nearly all equal are exhausted while other rows are not explained."""
     monkeypatch.setattr(low_rank_gram, "MOST_CANDIDATES", 100)

@@ -38,6 +38,9 @@ __all__ = [
     "rows_in_units",
 ]
 
+# Variance of a combination of influences, each of size 1, that counts as none.
+SMALLEST_VARIANCE = 1e-12
+
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,16 +88,25 @@ class LowRankSums:
 def low_rank_form(contraction: Contraction) -> LowRankForm:
     """Split what theta moves into the part that F sees and the rest."""
     c, gram = contraction, low_rank_of(contraction)
-    n, q, p = c.jacobian.shape
+    n, q, _ = c.jacobian.shape
     inner = gram.inner(c.jacobian.reshape(n, -1))
-    seen = projection(
-        c.scaled_residuals, c.scaled_influence, c.jacobian, gram.outer(inner).reshape(n, q, p)
-    )
-    unit, sizes = _unit(c), _influence_sizes(c)
-    rows = gram.with_factor(_in_units(c, c.projection - seen))
-    moved = np.moveaxis(inner.reshape(-1, q, p), 0, 2) * (sizes[:, None] / n)
-    excess = np.sum((c.scaled_residuals / unit) ** 2, axis=1) * (gram.residual - c.removed)
-    return LowRankForm(gram, rows, moved, excess, form_factor(c))
+    rows, back = _in_units(c, _unseen(c, gram, inner))
+    moved = np.stack([back @ part.T / n for part in np.split(inner, q, axis=1)])
+    squares = np.sum((c.scaled_residuals / _unit(c)) ** 2, axis=1)
+    excess = squares * (gram.residual - c.removed)
+    numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
+    return LowRankForm(gram, gram.with_factor(numbers), moved, excess, form_factor(c))
+
+
+def _unseen(
+    c: Contraction, gram: LowRankGram, inner: Float[np.ndarray, "k m"]
+) -> Float[np.ndarray, "n p"]:
+    """Return D_0: D without what comes from F F'S."""
+    if c.source is gram:
+        smoothed = (gram.residual - c.removed)[:, None, None] * c.jacobian
+        return projection(c.scaled_residuals, c.scaled_influence, c.jacobian, smoothed)
+    seen = gram.outer(inner).reshape(c.jacobian.shape)
+    return c.projection - projection(c.scaled_residuals, c.scaled_influence, c.jacobian, seen)
 
 
 def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSums:
@@ -175,35 +187,47 @@ def form_factor(contraction: Contraction) -> float:
 def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
     """Return r, D and l in units of the residuals, so that single precision holds them.
 
-    Of D and l only the product counts.
+    Of D and l only the product counts: the columns of l come uncorrelated and of size 1.
     """
-    return _in_units(contraction, contraction.projection)
+    return _in_units(contraction, contraction.projection)[0]
 
 
 def _unit(contraction: Contraction) -> float:
     return float(np.sqrt(np.mean(contraction.scaled_residuals**2)))
 
 
-def _influence_sizes(contraction: Contraction) -> Float[np.ndarray, " p"]:
-    sizes = np.sqrt(np.mean(contraction.scaled_influence**2, axis=0)) / _unit(contraction)
-    return np.where(sizes > 0, sizes, 1.0)
-
-
-def _in_units(c: Contraction, moved: Float[np.ndarray, "n p"]) -> dict[str, np.ndarray]:
-    unit, sizes = _unit(c), _influence_sizes(c)
-    return {
+def _in_units(
+    c: Contraction, moved: Float[np.ndarray, "n p"]
+) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "p p"]]:
+    """Return r, D and l in units, and the matrix that takes S' to the parameters of this l."""
+    unit = _unit(c)
+    forth, back = _whitening(c.scaled_influence / unit)
+    rows = {
         "residuals": c.scaled_residuals / unit,
-        "projection": moved * (sizes / unit),
-        "influence": c.scaled_influence / (sizes * unit),
+        "projection": moved @ (back.T / unit),
+        "influence": c.scaled_influence @ (forth / unit),
     }
+    return rows, back
+
+
+def _whitening(
+    influence: Float[np.ndarray, "n p"],
+) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, "p p"]]:
+    """Return T with l T uncorrelated columns of size 1, as far as l has full rank, and T^-1."""
+    sizes = np.sqrt(np.mean(influence**2, axis=0))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    scaled = influence / sizes
+    values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    lengths = np.sqrt(np.maximum(values, SMALLEST_VARIANCE))
+    return vectors / sizes[:, None] / lengths, (vectors * lengths).T * sizes
 
 
 def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:
-    """Return a tile of H: subtracted in double precision, then rounded like the factor."""
-    factor, influence = tile["factor"].astype(jnp.float64), tile["influence"]
-    components = zip(tile["residuals"].T, moved, strict=True)
+    """Return a tile of H, in the precision of the factor."""
+    factor, influence = tile["factor"], tile["influence"]
+    components = zip(tile["residuals"].T, moved.astype(factor.dtype), strict=True)
     seen = [r[:, None] * factor + influence @ part for r, part in components]
-    return jnp.hstack([*seen, tile["projection"], influence]).astype(tile["factor"].dtype)
+    return jnp.hstack([*seen, tile["projection"], influence])
 
 
 def visit_inner_products(moved: Any, tile: dict[str, Array]) -> Sums:
@@ -217,9 +241,9 @@ def visit_diagonals(shared: Any, tile: dict[str, Array]) -> Sums:
     moved, middle = shared
     features, p = _features(moved, tile), moved.shape[1]
     seen = jnp.sum(features[:, : features.shape[1] - 2 * p] ** 2, axis=1, dtype=jnp.float64)
-    own = seen + 2 * jnp.sum(tile["projection"] * tile["influence"], axis=1)
+    products = jnp.sum(tile["projection"] * tile["influence"], axis=1, dtype=jnp.float64)
     squared = jnp.sum(features * (features @ middle), axis=1)
-    return Sums((), (own, squared.astype(jnp.float64)))
+    return Sums((), (seen + 2 * products, squared.astype(jnp.float64)))
 
 
 def visit_drawn(moved: Any, tile: dict[str, Array]) -> Sums:
