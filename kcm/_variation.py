@@ -33,8 +33,11 @@ def check_varies(values: Float64[np.ndarray, "n k"], names: Sequence[str]) -> No
     --------
     >>> check_varies(np.array([[1.0], [2.0]]), ["age"])
     """
-    rounding = 8 * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
-    constant = np.ptp(values, axis=0) <= rounding
+    # a column at a time: its numbers side by side
+    columns = np.ascontiguousarray(values.T)
+    low, high = columns.min(axis=1), columns.max(axis=1)
+    rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
+    constant = high - low <= rounding
     if constant.any():
         told = ", ".join(repr(name) for name, flat in zip(names, constant, strict=True) if flat)
         raise DataError(
@@ -64,24 +67,24 @@ def rows_by_value(x: Float64[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     >>> rows_by_value(np.array([[3.0], [1.0], [0.0]]))
     array([1, 2, 0])
     """
-    z = _standardised(x)
-    distance = np.einsum("ij,ij->i", z, z)
+    z = _standardised(np.ascontiguousarray(x.T))
+    distance = np.einsum("ji,ji->i", z, z)
     order = np.argsort(distance)
     larger = _larger(distance[order])
     tied = np.flatnonzero(~larger)
     if tied.size:
         places = np.union1d(tied - 1, tied)
         rows = order[places]
-        ranks = [_ranks(column) for column in z[rows].T]
+        ranks = [_ranks(column[rows]) for column in z]
         order[places] = rows[np.lexsort((*ranks, np.cumsum(larger)[places]))]
     return order
 
 
-def _standardised(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n d"]:
-    z = x - x.mean(axis=0)
+def _standardised(columns: Float64[np.ndarray, "d n"]) -> Float64[np.ndarray, "d n"]:
+    z = columns - columns.mean(axis=1, keepdims=True)
     # a mean far from zero has its rounding error, which moves rows on opposite sides apart
-    z -= z.mean(axis=0)
-    deviation = np.sqrt(np.einsum("ij,ij->j", z, z) / len(z))
+    z -= z.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.einsum("ji,ji->j", z, z) / z.shape[1])[:, None]
     z /= np.where(deviation > 0, deviation, 1.0)
     return z
 

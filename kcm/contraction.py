@@ -45,9 +45,11 @@ class Contraction:
     scaled_influence : ndarray of shape (n, p)
         l recomputed from r; p = 0 when theta is known.
     projection : ndarray of shape (n, p)
-        D.
+        D; where `source` is F F' + diag(R), that of diag(R) alone.
     jacobian : ndarray of shape (n, q, p)
         S.
+    inner : ndarray of shape (k, q p)
+        F'S of `source`, without rows where it is exact.
     removed : ndarray of shape (n,)
         The part of the diagonal of K left out: k(x_i, x_i) for U, 0 for V.
     factor : float
@@ -64,6 +66,7 @@ class Contraction:
     scaled_influence: Float[np.ndarray, "n p"]
     projection: Float[np.ndarray, "n p"]
     jacobian: Float[np.ndarray, "n q p"]
+    inner: Float[np.ndarray, "k m"]
     removed: Float[np.ndarray, " n"]
     factor: float
     statistic: float
@@ -117,33 +120,29 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     diagonal = gram.diagonal()
     removed = diagonal if statistic == "U" else np.zeros(n)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
-    columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
-    whole = gram.product(columns)
-    _check_seen(moment.residuals, whole[:, :q], diagonal, gram.execution.of_statistic)
-    smoothed = whole - removed[:, None] * columns
+    found = gram.contracted(moment.residuals, jacobian.reshape(n, -1))
+    squares = np.sum(moment.residuals**2, axis=1)
+    _check_seen(found.form, float(diagonal @ squares), gram.execution.of_statistic)
+    smoothed = found.smoothed.reshape(jacobian.shape)
+    smoothed -= removed[:, None, None] * jacobian
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
         gram,
         gram,
         residuals,
         influence,
-        projection(residuals, influence, jacobian, smoothed[:, q:].reshape(jacobian.shape)),
+        projection(residuals, influence, jacobian, smoothed),
         jacobian,
+        found.inner,
         removed,
         factor,
-        float(factor * np.sum(moment.residuals * smoothed[:, :q])),
+        factor * (found.form - float(removed @ squares)),
         moment.theta_known,
     )
 
 
-def _check_seen(
-    residuals: Float[np.ndarray, "n q"],
-    smoothed: Float[np.ndarray, "n q"],
-    diagonal: Float[np.ndarray, " n"],
-    precision: Precision,
-) -> None:
+def _check_seen(seen: float, most: float, precision: Precision) -> None:
     """Refuse residuals that the kernel maps to zero up to rounding."""
-    seen, most = np.sum(residuals * smoothed), np.sum(diagonal[:, None] * residuals**2)
     if np.isfinite(seen) and seen <= ROUNDING[precision] * most:
         raise SaturatedModelError(
             "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding in "
@@ -162,5 +161,7 @@ def projection(
     """Return D from r, l, S and K_0 S."""
     n, q, p = jacobian.shape
     curvature = jacobian.reshape(n * q, p).T @ smoothed.reshape(n * q, p) / n**2
-    weighted = sum(r[:, None] * smoothed[:, c] for c, r in enumerate(residuals.T))
-    return weighted / n + influence @ (curvature / 2)
+    moved = influence @ (curvature / 2)
+    for c in range(q):
+        moved += (residuals[:, c, None] / n) * smoothed[:, c]
+    return moved

@@ -18,6 +18,7 @@ from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision, in_range
 from kcm.gram.execution import MOST_MEMORY, Precision, double_arithmetic
+from kcm.gram.operator import Contracted
 from kcm.gram.passes import fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
 from kcm.kernels import Kernel
@@ -112,6 +113,11 @@ class LowRankGram(GramOperator):
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return self.outer(self.inner(v)) + self.residual[:, None] * v
 
+    def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> Contracted:
+        q, inner = v.shape[1], self.inner(np.hstack([v, s]))
+        form = np.sum(inner[:, :q] ** 2) + self.residual @ np.sum(v**2, axis=1)
+        return Contracted(float(form), self.residual[:, None] * s, inner[:, q:])
+
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         del precision  # that of the factor
         return np.sum(self.inner(v) ** 2, axis=0) + self.residual @ v**2
@@ -190,12 +196,12 @@ def low_rank_gram(
     own = gram.diagonal(kernel, points)
     _check_values(kernel, points, own)
     sample = _Sample(kernel, points, own, rows_by_value(points), execution)
-    candidates = points[_candidates(sample.order)]
+    candidates = _candidates(sample.order)
     goal, rank = tolerance, 0
     while True:
-        chosen = low_rank_factor(kernel, candidates, goal, min(max_rank, len(candidates)))
-        triangle = chosen.factor[chosen.pivots]
-        found = _factored(sample, candidates[chosen.pivots], triangle)
+        most = min(max_rank, len(candidates))
+        chosen = low_rank_factor(kernel, points[candidates], goal, most)
+        found = _factored(sample, candidates[chosen.pivots], chosen.factor[chosen.pivots])
         if found.residual_share <= tolerance or chosen.rank in (rank, max_rank):
             return found
         goal, rank = goal / 2, chosen.rank
@@ -295,7 +301,7 @@ class _Sample:
 
 
 def _factored(
-    sample: _Sample, landmarks: Float[np.ndarray, "r d"], triangle: Float[np.ndarray, "r r"]
+    sample: _Sample, landmarks: Int[np.ndarray, " r"], triangle: Float[np.ndarray, "r r"]
 ) -> LowRankGram:
     kernel, points, own, execution = sample.kernel, sample.points, sample.own, sample.execution
     n, layout, largest = len(points), execution.layout(len(points)), float(own.max())
@@ -307,7 +313,7 @@ def _factored(
     residual = own - fetched(explained, layout, n)
     share = float(np.maximum(residual, 0.0).sum() / own.sum())
     held_rows = kernel, points, execution, factor, layout, own, residual
-    return LowRankGram(*held_rows, landmarks, share, 2 * error * largest, sample.order)
+    return LowRankGram(*held_rows, points[landmarks], share, 2 * error * largest, sample.order)
 
 
 def _arithmetic(
@@ -333,16 +339,15 @@ def _arithmetic(
 def _operands(
     kernel: Kernel,
     points: Float[np.ndarray, "n d"],
-    landmarks: Float[np.ndarray, "r d"],
+    landmarks: Int[np.ndarray, " r"],
     inverse: Float[np.ndarray, "r r"],
 ) -> tuple[dict[str, np.ndarray], tuple[Any, np.ndarray, np.ndarray]]:
     """Return points, and kernel, landmarks and L^-1, filled up to a rounded number of columns."""
     fill = bucket(len(landmarks), COLUMN_ROUNDING) - len(landmarks)
-    both = np.vstack([points, np.pad(landmarks, ((0, fill), (0, 0)), mode="edge")])
     precision: Precision = "double" if inverse.dtype == np.float64 else "single"
-    lower, both, _ = in_precision(kernel, both, precision)
-    n = len(points)
-    return {"x": both[:n]}, (lower, both[n:], np.pad(inverse, (0, fill)))
+    lower, moved, _ = in_precision(kernel, points, precision)
+    filled = moved[np.pad(landmarks, (0, fill), mode="edge")]
+    return {"x": moved}, (lower, filled, np.pad(inverse, (0, fill)))
 
 
 @jax.jit

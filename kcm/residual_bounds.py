@@ -111,7 +111,7 @@ class _ResidualKernel:
 
 
 def _residual_kernel(gram: LowRankGram, vectors: Float[np.ndarray, "n k"]) -> _ResidualKernel:
-    return _ResidualKernel(gram, vectors, np.sqrt(gram.bound() * np.sum(vectors**2, axis=1)))
+    return _ResidualKernel(gram, vectors, np.sqrt(gram.bound() * _row_products(vectors, vectors)))
 
 
 def _row_products(
@@ -205,20 +205,18 @@ def _moved_by_theta(
     """Bound what the unknown R_0 S adds to the norm and to the trace."""
     c, n, f = contraction, len(codes), contraction.factor
     gram, m = low_rank_of(c), int(codes.max()) + 1
-    # parameters in units of their own influence, however different
-    units = np.sqrt(np.mean(c.scaled_influence**2, axis=0))
-    units = np.where(units > 0, units, 1.0)
-    influence, jacobian = _cluster_sums(c.scaled_influence / units, codes, m), jacobian * units
-    spread = f * influence.T @ influence
-    moved = (jacobian @ _root(spread)).reshape(n, -1)
+    influence = _cluster_sums(c.scaled_influence, codes, m)
+    spread = influence.T @ influence
+    q, p = jacobian.shape[1:]
+    moved = (jacobian.reshape(n * q, p) @ _root(f * spread)).reshape(n, q * p)
     kernel = _residual_kernel(gram, moved)
     energy = _energy(kernel) / n**2
-    own = float(gram.bound() @ np.sum(moved**2, axis=1)) / n**2
+    own = float(kernel.lengths @ kernel.lengths) / n**2
     weights = gram.residual[:, None] * c.scaled_residuals
     pulled = sum(w[:, None] * jacobian[:, k] for k, w in enumerate(weights.T))
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
     sizes = f * clusters.sizes()
-    known = np.sqrt(max(np.trace(grouped.T @ grouped @ (influence.T @ influence)), 0.0))
+    known = np.sqrt(max(np.trace(grouped.T @ grouped @ spread), 0.0))
     own_trace = abs(float(np.sum(grouped * influence)))
     return (
         2 * (np.sqrt((norm + sizes.max()) * energy) + known) + energy + own,
@@ -244,8 +242,11 @@ def _cluster_sums(
 
 
 def _root(matrix: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
-    values, vectors = np.linalg.eigh(matrix)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
+    """Return Q with Q Q' the matrix, whose rows may differ in size."""
+    sizes = np.sqrt(np.diag(matrix))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    values, vectors = np.linalg.eigh(matrix / sizes / sizes[:, None])
+    return vectors * np.sqrt(np.maximum(values, 0.0)) * sizes[:, None]
 
 
 def _upper_mean(values: Float[np.ndarray, " s"], width: float) -> float:

@@ -81,8 +81,10 @@ def _centred(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 
 def _tried(centred: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
     n, half = len(centred), N_TRIED // 2
-    spread = np.abs(centred).max(axis=0)
-    distance = np.abs(centred / np.where(spread > 0, spread, 1)).max(axis=1)
+    columns = np.abs(np.ascontiguousarray(centred.T))
+    spread = columns.max(axis=1, keepdims=True)
+    columns /= np.where(spread > 0, spread, 1)
+    distance = columns.max(axis=0)
     far = np.argpartition(distance, max(n - half, 0))[-half:] if n > half else np.arange(n)
     chosen = np.append(far, np.linspace(0, n - 1, N_TRIED - len(far)).astype(int))
     return np.resize(chosen, N_TRIED)

@@ -12,7 +12,7 @@ from kcm.gram.execution import Execution, Precision
 from kcm.gram.matrices import diagonal
 from kcm.kernels import Kernel
 
-__all__ = ["GramOperator", "TiledGram"]
+__all__ = ["Contracted", "GramOperator", "TiledGram"]
 
 
 class GramOperator(abc.ABC):
@@ -48,8 +48,32 @@ class GramOperator(abc.ABC):
         """Return K V in the precision of the statistic."""
 
     @abc.abstractmethod
+    def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> "Contracted":
+        """Return sum_c v_c'K v_c and K S, in one pass and in the precision of the statistic."""
+
+    @abc.abstractmethod
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         """Return diag(V'KV)."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Contracted:
+    """Columns V and S contracted with K = F F' + K_1.
+
+    Attributes
+    ----------
+    form : float
+        sum_c v_c'K v_c.
+    smoothed : ndarray of shape (n, m)
+        K_1 S.
+    inner : ndarray of shape (k, m)
+        F'S, without rows where K has no factor.
+    """
+
+    form: float
+    smoothed: Float[np.ndarray, "n m"]
+    inner: Float[np.ndarray, "k m"]
 
 
 @final
@@ -82,6 +106,11 @@ class TiledGram(GramOperator):
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
+
+    def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> Contracted:
+        q, whole = v.shape[1], self.product(np.hstack([v, s]))
+        form = float(np.sum(v * whole[:, :q]))
+        return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]

@@ -67,10 +67,9 @@ class MedianHeuristic(BandwidthRule):
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
+        x = np.asfortranarray(x)
         deviation = _deviations(x)
-        distances = scipy.spatial.distance.pdist(
-            _at_most(MAX_ROWS, (x - x.mean(axis=0)) / deviation)
-        )
+        distances = scipy.spatial.distance.pdist(_at_most(MAX_ROWS, x) / deviation)
         return deviation * (_median_distance(distances) / np.sqrt(2.0))
 
 
@@ -100,18 +99,20 @@ class CoordinatewiseMedian(BandwidthRule):
 def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     """Return the standard deviation of each column; a column that does not vary is an error."""
     check_varies(x, [f"x{j + 1}" for j in range(x.shape[1])])
-    return np.asarray(x.std(axis=0))
+    return np.asarray(np.ascontiguousarray(x.T).std(axis=1))
 
 
-def _at_most(n_rows: int, z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
-    if len(z) <= n_rows:
-        return z
-    chosen = np.random.default_rng(SUBSAMPLE_SEED).choice(len(z), n_rows, replace=False)
-    return z[rows_by_value(z)[chosen]]
+def _at_most(n_rows: int, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
+    """Return some rows, and their centre moved to zero."""
+    centre = x.mean(axis=0)
+    if len(x) <= n_rows:
+        return x - centre
+    chosen = np.random.default_rng(SUBSAMPLE_SEED).choice(len(x), n_rows, replace=False)
+    return x[rows_by_value(x)[chosen]] - centre
 
 
 def _median_distance(distances: Float[np.ndarray, " k"]) -> float:
-    median = float(np.median(distances))
+    median = float(np.median(distances, overwrite_input=True))
     if median > 0:
         return median
     warnings.warn(

@@ -103,11 +103,11 @@ class Asymptotic(Null):
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
             return spectral_law(form_matrix(contraction, codes))
+        if isinstance(contraction.gram, LowRankGram) and not few:
+            return low_rank_cumulant_law(contraction, codes)
         scaled, unit = in_units(contraction)
         if few:
             return cumulant_law(form_matrix(scaled, codes), unit)
-        if isinstance(contraction.gram, LowRankGram):
-            return low_rank_cumulant_law(scaled, codes, unit)
         return tiled_cumulant_law(scaled, codes, unit)
 
 
@@ -158,12 +158,11 @@ def cumulant_law(form: Float[np.ndarray, "m m"], unit: float) -> PearsonIII:
     return _pearson(float(np.trace(form)), float(np.sum(free**2)), cubes, unit)
 
 
-def low_rank_cumulant_law(
-    contraction: Contraction, codes: Int[np.ndarray, " n"], unit: float
-) -> PearsonIII:
-    """Return the Pearson III law of unit B from the r x r matrix of a low-rank factor."""
-    sums = low_rank_sums(low_rank_form(contraction), codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes, unit)
+def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
+    """Return the Pearson III law from the r x r matrix of a low-rank factor."""
+    form = low_rank_form(contraction)
+    sums = low_rank_sums(form, codes)
+    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2)
 
 
 def tiled_cumulant_law(

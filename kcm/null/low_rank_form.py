@@ -40,6 +40,9 @@ __all__ = [
 
 # Variance of a combination of influences, each of size 1, that counts as none.
 SMALLEST_VARIANCE = 1e-12
+# Change of the skewness that counts as none, and the number to which directions are rounded.
+NO_SKEWNESS = 1e-5
+COLUMNS = 32
 
 
 @final
@@ -57,7 +60,9 @@ class LowRankForm:
     excess : ndarray of shape (n,)
         e.
     factor : float
-        f, times the square of the unit.
+        f.
+    unit : float
+        Size of the residuals: B is f unit^2 [...].
     """
 
     gram: LowRankGram
@@ -65,12 +70,13 @@ class LowRankForm:
     moved: Float[np.ndarray, "q p k"]
     excess: Float[np.ndarray, " n"]
     factor: float
+    unit: float
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class LowRankSums:
-    """Traces of B and of B_0, B without its diagonal.
+    """Traces of B and of B_0, B without its diagonal, for residuals in units of their size.
 
     Attributes
     ----------
@@ -89,41 +95,45 @@ def low_rank_form(contraction: Contraction) -> LowRankForm:
     """Split what theta moves into the part that F sees and the rest."""
     c, gram = contraction, low_rank_of(contraction)
     n, q, _ = c.jacobian.shape
-    inner = gram.inner(c.jacobian.reshape(n, -1))
-    rows, back = _in_units(c, _unseen(c, gram, inner))
+    inner, unseen = _split(c, gram)
+    rows, back = _in_units(c, unseen)
     moved = np.stack([back @ part.T / n for part in np.split(inner, q, axis=1)])
     squares = np.sum((c.scaled_residuals / _unit(c)) ** 2, axis=1)
     excess = squares * (gram.residual - c.removed)
     numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
-    return LowRankForm(gram, gram.with_factor(numbers), moved, excess, form_factor(c))
+    return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, _unit(c))
 
 
-def _unseen(
-    c: Contraction, gram: LowRankGram, inner: Float[np.ndarray, "k m"]
-) -> Float[np.ndarray, "n p"]:
-    """Return D_0: D without what comes from F F'S."""
+def _split(
+    c: Contraction, gram: LowRankGram
+) -> tuple[Float[np.ndarray, "k m"], Float[np.ndarray, "n p"]]:
+    """Return F'S, and D_0: D without what comes from F F'S."""
     if c.source is gram:
-        smoothed = (gram.residual - c.removed)[:, None, None] * c.jacobian
-        return projection(c.scaled_residuals, c.scaled_influence, c.jacobian, smoothed)
+        return c.inner, c.projection
+    inner = gram.inner(c.jacobian.reshape(len(c.jacobian), -1))
     seen = gram.outer(inner).reshape(c.jacobian.shape)
-    return c.projection - projection(c.scaled_residuals, c.scaled_influence, c.jacobian, seen)
+    moved = projection(c.scaled_residuals, c.scaled_influence, c.jacobian, seen)
+    return inner, c.projection - moved
 
 
 def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSums:
-    """Return the traces in O(n r^2) operations, r the rank."""
+    """Return the traces in O(n r^2) operations, r the rank.
+
+    sum (L^2)_ii L_ii is far smaller than tr L^3 where there are many rows: the eigenvectors of L
+    that move the skewness by less than 1e-5 are left out of it.
+    """
     p, f = form.moved.shape[1], form.factor
-    if int(codes.max()) + 1 == len(codes):
-        inner, own, squared = _streamed(form)
-    else:
-        features = grouped_features(form, codes)
-        inner = features.T @ features
-        own = np.sum(features * exchanged(features, p), axis=1)
-        squared = np.sum(features * (features @ exchanged(exchanged(inner, p).T, p)), axis=1)
+    streamed = int(codes.max()) + 1 == len(codes)
+    features = np.zeros((0, 0)) if streamed else grouped_features(form, codes)
+    inner, own = _products(form) if streamed else _products_of(features, p)
     step = exchanged(inner, p)
     second, third = np.trace(step @ step), np.trace(step @ step @ step)
+    squares = second - np.sum(own**2)
+    roots = _directions(inner, p, float(np.abs(own).max()), float(squares))
+    squared = _squared(form, roots) if streamed else np.sum((features @ roots) ** 2, axis=1)
     return LowRankSums(
         trace=float(f * (own.sum() + form.excess.sum())),
-        squares=float(f**2 * (second - np.sum(own**2))),
+        squares=float(f**2 * squares),
         cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
     )
 
@@ -132,7 +142,7 @@ def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np
     """Return B, for few multipliers: m^2 doubles."""
     m, features = int(codes.max()) + 1, grouped_features(form, codes)
     explained = features @ exchanged(features, form.moved.shape[1]).T
-    return form.factor * (explained + np.diag(np.bincount(codes, form.excess, m)))
+    return form.factor * form.unit**2 * (explained + np.diag(np.bincount(codes, form.excess, m)))
 
 
 def low_rank_draws(
@@ -143,7 +153,7 @@ def low_rank_draws(
     rows = form.gram.with_factor({"w": w}) | form.rows
     inner = np.asarray(form.gram.over_rows(visit_drawn, form.moved, rows).total)
     explained = np.sum(inner * exchanged(inner.T, form.moved.shape[1]).T, axis=0)
-    return form.factor * (explained + form.excess @ w**2)
+    return form.factor * form.unit**2 * (explained + form.excess @ w**2)
 
 
 def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m k"]:
@@ -167,16 +177,40 @@ def exchanged(features: Float[np.ndarray, "m k"], p: int) -> Float[np.ndarray, "
     return np.hstack([features[:, :rest], features[:, rest + p :], features[:, rest : rest + p]])
 
 
-def _streamed(
-    form: LowRankForm,
-) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Return H'H and the diagonals of HJH' and its square, in two passes over tiles of H."""
-    gram, p = form.gram, form.moved.shape[1]
-    inner = np.asarray(gram.over_rows(visit_inner_products, form.moved, form.rows).total)
-    middle = exchanged(exchanged(inner, p).T, p).astype(gram.factor.dtype)
-    own, squared = gram.over_rows(visit_diagonals, (form.moved, middle), form.rows).rows
-    n = len(gram.points)
-    return inner, fetched(own, gram.layout, n), fetched(squared, gram.layout, n)
+def _products(form: LowRankForm) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"]]:
+    """Return H'H and the diagonal of HJH', in one pass over tiles of H."""
+    gram = form.gram
+    total, own = gram.over_rows(visit_inner_products, form.moved, form.rows)
+    return np.asarray(total), fetched(own, gram.layout, len(gram.points))
+
+
+def _products_of(
+    features: Float[np.ndarray, "m k"], p: int
+) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " m"]]:
+    return features.T @ features, np.sum(features * exchanged(features, p), axis=1)
+
+
+def _directions(
+    inner: Float[np.ndarray, "k k"], p: int, most: float, squares: float
+) -> Float[np.ndarray, "k j"]:
+    """Return V with (HJH')^2 close to HVV'H' on the diagonal, of which no entry exceeds `most`."""
+    values, vectors = np.linalg.eigh(exchanged(exchanged(inner, p).T, p))
+    values = np.maximum(values, 0.0)
+    # (HJH')^2 = H M H': what eigenvectors of M add to its trace
+    added = values * np.einsum("kj,kl,lj->j", vectors, inner, vectors, optimize=True)
+    allowed = NO_SKEWNESS * max(squares, 0.0) ** 1.5 / (3 * 2**1.5 * max(most, 1e-300))
+    kept = np.cumsum(added) > allowed
+    width = min(bucket(int(kept.sum()), COLUMNS), len(values))
+    return vectors[:, len(values) - width :] * np.sqrt(values[len(values) - width :])
+
+
+def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.ndarray, " n"]:
+    """Return the sums of squares of the rows of H V."""
+    gram = form.gram
+    shared = form.moved, roots.astype(gram.factor.dtype)
+    return fetched(
+        gram.over_rows(visit_squares, shared, form.rows).rows, gram.layout, len(gram.points)
+    )
 
 
 def form_factor(contraction: Contraction) -> float:
@@ -201,7 +235,7 @@ def _in_units(
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "p p"]]:
     """Return r, D and l in units, and the matrix that takes S' to the parameters of this l."""
     unit = _unit(c)
-    forth, back = _whitening(c.scaled_influence / unit)
+    forth, back = _whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
     rows = {
         "residuals": c.scaled_residuals / unit,
         "projection": moved @ (back.T / unit),
@@ -211,13 +245,12 @@ def _in_units(
 
 
 def _whitening(
-    influence: Float[np.ndarray, "n p"],
+    covariance: Float[np.ndarray, "p p"],
 ) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, "p p"]]:
     """Return T with l T uncorrelated columns of size 1, as far as l has full rank, and T^-1."""
-    sizes = np.sqrt(np.mean(influence**2, axis=0))
+    sizes = np.sqrt(np.diag(covariance))
     sizes = np.where(sizes > 0, sizes, 1.0)
-    scaled = influence / sizes
-    values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    values, vectors = np.linalg.eigh(covariance / sizes / sizes[:, None])
     lengths = np.sqrt(np.maximum(values, SMALLEST_VARIANCE))
     return vectors / sizes[:, None] / lengths, (vectors * lengths).T * sizes
 
@@ -231,19 +264,17 @@ def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Arr
 
 
 def visit_inner_products(moved: Any, tile: dict[str, Array]) -> Sums:
-    """Add up H'H."""
-    features = _features(moved, tile)
-    return Sums(features.T @ features, ())
-
-
-def visit_diagonals(shared: Any, tile: dict[str, Array]) -> Sums:
-    """Return the diagonals of HJH' and of its square, given J H'H J."""
-    moved, middle = shared
+    """Add up H'H, and return the diagonal of HJH'."""
     features, p = _features(moved, tile), moved.shape[1]
     seen = jnp.sum(features[:, : features.shape[1] - 2 * p] ** 2, axis=1, dtype=jnp.float64)
     products = jnp.sum(tile["projection"] * tile["influence"], axis=1, dtype=jnp.float64)
-    squared = jnp.sum(features * (features @ middle), axis=1)
-    return Sums((), (seen + 2 * products, squared.astype(jnp.float64)))
+    return Sums(features.T @ features, seen + 2 * products)
+
+
+def visit_squares(shared: Any, tile: dict[str, Array]) -> Sums:
+    """Return the sums of squares of the rows of H V."""
+    moved, roots = shared
+    return Sums((), jnp.sum((_features(moved, tile) @ roots) ** 2, axis=1, dtype=jnp.float64))
 
 
 def visit_drawn(moved: Any, tile: dict[str, Array]) -> Sums:
