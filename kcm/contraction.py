@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import SaturatedModelError
-from kcm.gram import GramOperator
+from kcm.gram import GramOperator, cross
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 
@@ -112,7 +112,7 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
     whole = gram.product(columns)
-    _check_seen(moment.residuals, whole[:, :q], diagonal)
+    _check_seen(moment.residuals, whole[:, :q], _own_sizes(gram, diagonal))
     smoothed = whole - removed[:, None] * columns
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
     return Contraction(
@@ -127,14 +127,22 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     )
 
 
+def _own_sizes(gram: GramOperator, diagonal: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return k(x_i, x_i), of the kernel centred at a point where only that one is positive."""
+    if not gram.kernel.conditionally_positive:
+        return diagonal
+    to_first = cross(gram.kernel, gram.points, gram.points[:1])[:, 0]
+    return diagonal - 2 * to_first + diagonal[0]
+
+
 def _check_seen(
     residuals: Float[np.ndarray, "n q"],
     smoothed: Float[np.ndarray, "n q"],
-    diagonal: Float[np.ndarray, " n"],
+    sizes: Float[np.ndarray, " n"],
 ) -> None:
     """Refuse residuals that the kernel maps to zero up to rounding."""
     seen = np.sum(residuals * smoothed)
-    if np.isfinite(seen) and seen <= ROUNDING * np.sum(diagonal[:, None] * residuals**2):
+    if np.isfinite(seen) and seen <= ROUNDING * np.sum(sizes[:, None] * residuals**2):
         raise SaturatedModelError(
             "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding. Either "
             "the model is saturated in the conditioning variables (it fits the mean at each of "

@@ -12,7 +12,7 @@ from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.kernels import Gaussian, Kernel
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import FittedMoment, MomentLabels, check_spans_constant
 from kcm.null import Asymptotic, Null
 from kcm.results import KCMTestResult
 
@@ -137,11 +137,13 @@ class KCMTest:
         DataError
             When the kernel is not finite on the data.
         OptionError
-            When the null law is not valid for this moment.
+            When the null law or the kernel is not valid for this moment.
         """
         _check_moment(fitted_moment)
         _check_shared(rng, self.mesh)
         kernel = (self.kernel or Gaussian()).resolve(fitted_moment.conditioning)
+        if kernel.conditionally_positive:
+            check_spans_constant(fitted_moment)
         problem = fitted_moment, kernel, self.statistic, self.null or Asymptotic()
         contraction, null, certificate = self._computation().outcome(*problem, as_generator(rng))
         statistic, n = contraction.statistic, fitted_moment.n_obs

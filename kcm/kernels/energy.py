@@ -70,7 +70,7 @@ class Energy(Kernel):
     """
 
     bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
-    exponent: float = eqx.field(static=True, default=1.0)
+    exponent: float | int = eqx.field(static=True, default=1.0)
 
     def __check_init__(self) -> None:
         check_bandwidth(self.bandwidth)
