@@ -121,7 +121,9 @@ def test_a_frame_of_any_columns_goes_through_a_test(container, data, mixed):
     np.testing.assert_allclose(
         [found.statistic, found.pvalue], [expected.statistic, expected.pvalue]
     )
-    assert "AitchisonAitken" in str(found.summary())
+    text = str(found.summary())
+    assert "AitchisonAitken" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_a_formula_of_any_variables_goes_through_a_test(data, mixed):
@@ -271,3 +273,20 @@ def test_product_of_the_matrices(mixed):
     parts = (Gaussian(), [0, 1]), (AitchisonAitken(), [2, 3]), (WangVanRyzin(), [4])
     product = np.prod([gram.matrix(k, codes[:, columns]) for k, columns in parts], axis=0)
     np.testing.assert_allclose(gram.matrix(kernel, codes), product, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_size_on_mixed_columns():
+    rng = np.random.default_rng(20200802)
+    pvalues = []
+    for _ in range(300):
+        x, e = rng.normal(size=(2, 100))
+        city, grade = rng.choice(list("abc"), 100), rng.integers(0, 4, 100)
+        member = rng.uniform(size=100) < 0.5
+        y = 1 + x + (city == "a") + 0.3 * grade + e * (0.5 + 0.5 * (city == "b"))
+        table = pd.DataFrame({"y": y, "x": x, "city": city, "number": grade, "member": member})
+        table["grade"] = pd.Categorical(grade, ordered=True)
+        fit = smf.ols("y ~ x + C(city) + number", table).fit()
+        result = kcm.specification_test(fit, ["x", "city", "grade", "member"])
+        pvalues.append(result.pvalue)
+    assert 0.02 < np.mean(np.array(pvalues) < 0.05) < 0.085

@@ -195,6 +195,9 @@ class Sum(Kernel):
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Sum(self.left.resolve(x), self.right.resolve(x))
 
+    def __repr__(self) -> str:
+        return f"{self.left!r} + {self.right!r}"
+
 
 @final
 class Product(Kernel):
@@ -227,6 +230,9 @@ class Product(Kernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Product(self.left.resolve(x), self.right.resolve(x))
+
+    def __repr__(self) -> str:
+        return f"{_show_factor(self.left)} * {_show_factor(self.right)}"
 
 
 @final
@@ -328,6 +334,10 @@ def check_definite(kernel: Kernel, purpose: str) -> None:
             "weights that sum to zero; use kcm.kernels.Gaussian(), or kcm.kernels.Laplace() for a "
             "rougher one."
         )
+
+
+def _show_factor(kernel: Kernel) -> str:
+    return f"({kernel!r})" if isinstance(kernel, Sum) else repr(kernel)
 
 
 def _as_kernel(value: Kernel | float | int) -> Kernel:

@@ -42,8 +42,8 @@ def for_frame(frame: Any) -> Kernel:
 
     Examples
     --------
-    >>> for_frame({"age": [21.0, 30.0, 45.0], "city": ["Rome", "Oslo", "Rome"]}).right
-    Subspace(kernel=AitchisonAitken(smoothing=None, n_levels=None), columns=(1,))
+    >>> for_frame({"city": ["Rome", "Oslo", "Rome"], "member": [True, False, False]})
+    AitchisonAitken(smoothing=None, n_levels=None)
     """
     # pandas is loaded by those who have a table
     from kcm._tables import as_table, column_kind

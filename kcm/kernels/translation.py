@@ -39,7 +39,7 @@ def from_sklearn(kernel: Any) -> Kernel:
     --------
     >>> from sklearn.gaussian_process.kernels import RBF, ConstantKernel
     >>> from_sklearn(RBF(2.0) + ConstantKernel(0.5))
-    Sum(left=Gaussian(bandwidth=2), right=Constant(value=0.5))
+    Gaussian(bandwidth=2) + Constant(value=0.5)
     """
     cls = type(kernel)
     translate = _TRANSLATIONS.get(cls.__name__)
