@@ -123,7 +123,7 @@ def test_a_frame_of_any_columns_goes_through_a_test(container, data, mixed):
     )
     text = str(found.summary())
     assert "AitchisonAitken" in text
-    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()[0]) <= 100
 
 
 def test_a_formula_of_any_variables_goes_through_a_test(data, mixed):
