@@ -13,7 +13,7 @@ from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
-from kcm.kernels.for_frame import for_kinds
+from kcm.kernels.frames import for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant
 from kcm.null import Asymptotic, Null
 from kcm.results import KCMTestResult

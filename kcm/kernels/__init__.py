@@ -8,7 +8,7 @@ from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeu
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
 from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
 from kcm.kernels.energy import Energy
-from kcm.kernels.for_frame import for_frame
+from kcm.kernels.frames import for_frame
 from kcm.kernels.linear import Linear
 from kcm.kernels.matern import Matern
 from kcm.kernels.polynomial import Polynomial

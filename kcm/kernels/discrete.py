@@ -154,9 +154,10 @@ class WangVanRyzin(Kernel):
                 raise OptionError(f"`smoothing` must be below 1; got {self.smoothing}.")
 
     def __call__(self, x: Point, y: Point) -> Value:
-        smoothing = _known(self.smoothing, self)
-        decay = jnp.power(smoothing, jnp.abs(x - y)) / 2
-        return jnp.prod((1 - smoothing) * jnp.where(x == y, 1, decay))
+        smoothing, same = _known(self.smoothing, self), x == y
+        # one exponential for all columns; a smoothing of zero has the logarithm -inf
+        decay = jnp.where(same, 0, jnp.abs(x - y) * jnp.log(smoothing))
+        return jnp.exp(jnp.sum(decay)) * jnp.prod((1 - smoothing) * jnp.where(same, 1, 0.5))
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         check_codes(x)
