@@ -185,12 +185,24 @@ def test_wrong_parameters_are_refused_in_words(make, message):
     [
         ([0.5, 1.0, 2.0], "codes of categories must be whole numbers"),
         ([0.0, 1.0, 1e9], "at most 4,194,304 in size"),
-        ([1.0, 1.0, 1.0], "conditioning columns must vary"),
     ],
 )
 def test_what_are_no_codes_is_refused(kernel, column, message):
     with pytest.raises(DataError, match=message):
         kernel.resolve(np.array(column)[:, None])
+
+
+@pytest.mark.parametrize("kernel", [AitchisonAitken(), AitchisonAitken(0.2), WangVanRyzin()])
+def test_a_rule_needs_two_codes(kernel):
+    with pytest.raises(DataError, match="conditioning columns must vary, but 'x1'"):
+        kernel.resolve(np.ones((3, 1)))
+
+
+@everywhere
+def test_a_resolved_kernel_takes_rows_of_one_code(kernel, x):
+    resolved = kernel.resolve(x)
+    found = gram.matrix(resolved, x[[0, 0]])
+    np.testing.assert_allclose(found, gram.matrix(resolved, x)[0, 0], rtol=1e-14)
 
 
 def test_parameters_that_contradict_the_data_are_refused(x):

@@ -275,6 +275,15 @@ def test_product_of_the_matrices(mixed):
     np.testing.assert_allclose(gram.matrix(kernel, codes), product, rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["exact", "low-rank"])
+def test_a_rare_level_that_some_rows_never_show(method, rng):
+    x, psi = rng.normal(size=(2, 3_000))
+    member, city = np.zeros(3_000, bool), rng.choice(list("abc"), 3_000)
+    member[7:12] = True
+    moment = kcm.FittedMoment(psi, pd.DataFrame({"x": x, "member": member, "city": city}))
+    kcm.KCMTest(method=method, tolerance=0.1 if method == "low-rank" else None).run(moment)
+
+
 @pytest.mark.slow
 def test_size_on_mixed_columns():
     rng = np.random.default_rng(20200802)

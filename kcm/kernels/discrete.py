@@ -70,7 +70,8 @@ class AitchisonAitken(Kernel):
     OptionError
         When an argument is outside its range.
     DataError
-        When `resolve` meets codes that are not whole numbers, or one code only.
+        When `resolve` meets codes that are not whole numbers, or more than `n_levels`; one code
+        only where a default is to be found.
 
     References
     ----------
@@ -131,7 +132,8 @@ class WangVanRyzin(Kernel):
     OptionError
         When `smoothing` is outside its range.
     DataError
-        When `resolve` meets codes that are not whole numbers, or one code only.
+        When `resolve` meets codes that are not whole numbers; one code only where a default is to
+        be found.
 
     References
     ----------
@@ -168,14 +170,13 @@ class WangVanRyzin(Kernel):
 
 
 def check_codes(x: Float[np.ndarray, "n d"]) -> None:
-    """Refuse codes that are not whole numbers of moderate size, and columns of one code."""
+    """Refuse codes that are not whole numbers of moderate size."""
     if (x != np.round(x)).any() or np.abs(x).max() > LARGEST_CODE:
         raise DataError(
             f"codes of categories must be whole numbers of at most {LARGEST_CODE:,} in size; "
             "number the levels, for example with pandas.factorize, or pass them as a data frame "
             "and leave the kernel to its default."
         )
-    check_varies(x, [f"x{j + 1}" for j in range(x.shape[1])])
 
 
 def _known(value: Parameter | None, kernel: Kernel) -> Numbers:
@@ -187,6 +188,7 @@ def _known(value: Parameter | None, kernel: Kernel) -> Numbers:
 def _levels(x: Float[np.ndarray, "n d"], given: Parameter | None) -> Numbers:
     found = np.array([len(np.unique(column)) for column in x.T], np.float64)
     if given is None:
+        check_varies(x, [f"x{j + 1}" for j in range(x.shape[1])])
         return found
     _check_length(given, "n_levels", x)
     if (found > np.asarray(given)).any():
