@@ -11,7 +11,15 @@ from jaxtyping import Float64
 from kcm._validation import as_floats
 from kcm.exceptions import DataError
 
-__all__ = ["as_table", "check_distinct", "is_table", "is_text", "numeric_column", "raw_column"]
+__all__ = [
+    "as_table",
+    "check_distinct",
+    "column_kind",
+    "is_table",
+    "is_text",
+    "numeric_column",
+    "raw_column",
+]
 
 
 def is_table(value: object) -> bool:
@@ -103,6 +111,37 @@ def is_text(column: pd.Series) -> bool:
     return entries.dtype.kind == "O" and any(isinstance(entry, str | bytes) for entry in entries)
 
 
+def column_kind(column: pd.Series) -> str:
+    """Tell what a column holds.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+
+    Returns
+    -------
+    {"continuous", "unordered", "ordered"}
+        Unordered: strings, booleans, and categories without an order. Ordered: categories with
+        one. Continuous: anything else.
+
+    Examples
+    --------
+    >>> column_kind(pd.Series(["a", "b"])), column_kind(pd.Series([1.0, 2.0]))
+    ('unordered', 'continuous')
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
+        return "ordered"
+    return "unordered" if is_text(column) or _is_boolean(column) else "continuous"
+
+
+def _is_boolean(column: pd.Series) -> bool:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return True
+    known = column.dropna() if column.dtype == object else ()
+    return len(known) > 0 and all(isinstance(entry, bool | np.bool_) for entry in known)
+
+
 def numeric_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]:
     """Copy a column of numbers to float64, with NaN where an entry is missing.
 
@@ -129,10 +168,7 @@ def numeric_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]
     array([ 1., nan])
     """
     if is_text(column):
-        raise DataError(
-            f"{subject} holds text or categories, for which no kernels are available; pass numeric "
-            "columns only."
-        )
+        raise DataError(f"{subject} holds text or categories; pass numeric columns only.")
     return as_floats(np.asarray(column), subject)
 
 
@@ -215,14 +251,22 @@ def _columns_by_name(value: object, argument: str) -> dict[str, Any]:
         return {str(name): column for name, column in value.items()}
     table = _through_narwhals(value, argument)
     if isinstance(table, nw.Series):
-        return {table.name or "x1": table.to_numpy()}
+        return {table.name or "x1": _values(table)}
     if not isinstance(table, nw.DataFrame):
         raise DataError(
             f"`{argument}` must be a pandas, Polars or Arrow table, or a mapping of columns; got "
             f"{type(value).__name__}. Collect a lazy table first; pass an array with names to "
             "Sample.from_array."
         )
-    return {name: table[name].to_numpy() for name in table.columns}
+    return {name: _values(table[name]) for name in table.columns}
+
+
+def _values(column: Any) -> Any:
+    """Return the values of a narwhals series; an enum, whose categories have an order, keeps it."""
+    if isinstance(column.dtype, nw.Enum):
+        return pd.Categorical(column.to_numpy(), list(column.dtype.categories), ordered=True)
+    values = column.to_numpy()
+    return pd.Categorical(values) if column.dtype == nw.Categorical else values
 
 
 def _from_columns(
@@ -246,7 +290,10 @@ def _from_columns(
 def _bare(column: Any) -> Any:
     if isinstance(column, pd.Series):
         return column.array
-    return column if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
+    if nw.dependencies.is_into_series(column):
+        return _values(nw.from_native(column, series_only=True))
+    is_kept = isinstance(column, np.ma.MaskedArray | pd.Categorical)
+    return column if is_kept else np.asarray(column)
 
 
 def _shared_index(columns: Mapping[str, Any], argument: str) -> pd.Index | None:

@@ -25,8 +25,8 @@ __all__ = [
 
 _REFUSED_KINDS = {
     "c": "holds complex numbers; pass the real and the imaginary part as two columns",
-    "U": "holds text; pass numeric columns only: kernels for categories are not available",
-    "S": "holds text; pass numeric columns only: kernels for categories are not available",
+    "U": "holds text; pass numbers, or a data frame for what a test conditions on",
+    "S": "holds text; pass numbers (or a data frame, where a test conditions on text)",
     "M": "holds dates; convert them to numbers first, for example days since a date",
     "m": "holds time differences; convert them to numbers first, for example to days",
 }

@@ -108,7 +108,7 @@ def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
     result = kcm.specification_test(
         _fit(options.model, formula, rows),
         conditioning=names or None,
-        kernel=resolve_name(KERNELS[options.kernel])(),
+        kernel=None if options.kernel is None else resolve_name(KERNELS[options.kernel])(),
         statistic=options.statistic,
         null=null,
         rng=options.rng,
@@ -246,7 +246,9 @@ def _parser() -> argparse.ArgumentParser:
         "--conditioning", metavar="A,B", help="columns (default: those the formula mentions)"
     )
     test.add_argument("--model", choices=MODELS, default="ols", help="default: ols")
-    test.add_argument("--kernel", choices=KERNELS, default="gaussian", help="default: gaussian")
+    test.add_argument(
+        "--kernel", choices=KERNELS, help="default: gaussian, times kernels of categories"
+    )
     test.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
     test.add_argument(
         "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"

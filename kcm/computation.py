@@ -76,7 +76,8 @@ class Computation:
     def _by_method(self, problem: "_Problem", tolerance: float) -> Outcome:
         if self.method == "low-rank":
             return problem.low_rank(tolerance)
-        if self.method == "exact" or problem.exact_work() <= EXACT_WORK:
+        only_exact = self.method == "exact" or problem.kernel.conditionally_positive
+        if only_exact or problem.exact_work() <= EXACT_WORK:
             return problem.exact()
         return _until_decided(problem, tolerance)
 

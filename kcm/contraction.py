@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import SaturatedModelError
-from kcm.gram import GramOperator
+from kcm.gram import GramOperator, cross
 from kcm.gram.execution import Precision
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
@@ -122,7 +122,8 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     found = gram.contracted(moment.residuals, jacobian.reshape(n, -1))
     squares = np.sum(moment.residuals**2, axis=1)
-    _check_seen(found.form, float(diagonal @ squares), gram.execution.of_statistic)
+    most = float(_own_sizes(gram, diagonal) @ squares)
+    _check_seen(found.form, most, gram.execution.of_statistic)
     smoothed = found.smoothed.reshape(jacobian.shape)
     smoothed -= removed[:, None, None] * jacobian
     residuals, influence = scaled_residuals(moment), scaled_influence(moment)
@@ -139,6 +140,14 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
         factor * (found.form - float(removed @ squares)),
         moment.theta_known,
     )
+
+
+def _own_sizes(gram: GramOperator, diagonal: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return k(x_i, x_i), of the kernel centred at a point where only that one is positive."""
+    if not gram.kernel.conditionally_positive:
+        return diagonal
+    to_first = cross(gram.kernel, gram.points, gram.points[:1])[:, 0]
+    return diagonal - 2 * to_first + diagonal[0]
 
 
 def _check_seen(seen: float, most: float, precision: Precision) -> None:

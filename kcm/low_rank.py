@@ -11,6 +11,7 @@ from scipy.linalg.lapack import dpstrf
 from kcm import gram
 from kcm._validation import as_float_columns
 from kcm.kernels import Kernel
+from kcm.kernels.base import check_definite
 
 __all__ = ["LowRankFactor", "low_rank_factor"]
 
@@ -73,6 +74,11 @@ def low_rank_factor(
     -------
     LowRankFactor
 
+    Raises
+    ------
+    OptionError
+        For a kernel that is positive semi-definite only on weights that sum to zero.
+
     Notes
     -----
     O(n r) kernel evaluations and O(n r^2) operations. Pivots are drawn with probabilities
@@ -92,6 +98,7 @@ def low_rank_factor(
     >>> bool(np.abs(f @ f.T - gram.matrix(Gaussian(1.0), x)).max() < 1e-8)
     True
     """
+    check_definite(kernel, "a low-rank factor")
     points = as_float_columns(x, "x")
     kernel = kernel.resolve(points)
     diagonal = gram.diagonal(kernel, points)

@@ -6,13 +6,15 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from kcm._validation import as_generator, check_option
+from kcm._validation import as_generator, check_option, listed
 from kcm.computation import Computation, Method
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
-from kcm.kernels import Gaussian, Kernel
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.gram.relabelling import reads_as_numbers
+from kcm.kernels import Kernel
+from kcm.kernels.frames import for_kinds
+from kcm.moments import FittedMoment, MomentLabels, check_spans_constant
 from kcm.null import Asymptotic, Null
 from kcm.results import KCMTestResult
 
@@ -36,7 +38,8 @@ class KCMTest:
     Parameters
     ----------
     kernel : Kernel, optional
-        Default `Gaussian()`, with the median heuristic on the conditioning columns.
+        Default `Gaussian()`, with the median heuristic on the conditioning columns; where some
+        hold categories, strings or booleans, the product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
@@ -138,11 +141,11 @@ class KCMTest:
         DataError
             When the kernel is not finite on the data.
         OptionError
-            When the null law is not valid for this moment.
+            When the null law or the kernel is not valid for this moment.
         """
         _check_moment(fitted_moment)
         _check_shared(rng, self.mesh)
-        kernel = (self.kernel or Gaussian()).resolve(fitted_moment.conditioning)
+        kernel = _kernel_on(fitted_moment, self.kernel)
         problem = fitted_moment, kernel, self.statistic, self.null or Asymptotic()
         contraction, null, certificate = self._computation().outcome(*problem, as_generator(rng))
         statistic, n = contraction.statistic, fitted_moment.n_obs
@@ -176,6 +179,23 @@ def _check_moment(moment: Any) -> None:
         )
     if not np.any(moment.residuals):
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
+
+
+def _kernel_on(moment: FittedMoment, given: Kernel | None) -> Kernel:
+    """Resolve the kernel, by default the one for the kinds of columns, and check that it fits."""
+    labels, points = moment.labels, moment.conditioning
+    kernel = (given or for_kinds(labels.kinds)).resolve(points)
+    if kernel.conditionally_positive:
+        check_spans_constant(moment)
+    unordered = [j for j, kind in enumerate(labels.kinds) if kind == "unordered"]
+    misread = [labels.conditioning[j] for j in reads_as_numbers(kernel, points, unordered)]
+    if misread:
+        raise OptionError(
+            f"`kernel` takes the codes of {listed(misread)} for numbers, but the levels have no "
+            "order. Leave it out, or use kcm.kernels.AitchisonAitken() on such columns as "
+            "kcm.kernels.for_frame does."
+        )
+    return kernel
 
 
 def _check_shared(rng: Any, mesh: Any) -> None:

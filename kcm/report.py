@@ -2,9 +2,14 @@
 
 import html
 from dataclasses import dataclass
+from itertools import zip_longest
+from textwrap import wrap
 from typing import final
 
 __all__ = ["Summary", "escape_latex"]
+
+# Longer values take several lines of a text.
+TEXT_WIDTH = 100
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -63,7 +68,7 @@ class Summary:
     def as_text(self) -> str:
         """Return the table as plain text."""
         width = max(len(label) for label, _ in self.rows) + 3
-        lines = [f"{label:<{width}}{value}" for label, value in self.rows]
+        lines = [line for row in self.rows for line in _lines(*row, width)]
         total = max(len(line) for line in (*lines, self.title))
         rule = "=" * total
         heading = self.title.center(total).rstrip()
@@ -87,6 +92,12 @@ class Summary:
         heading = f"\\multicolumn{{2}}{{c}}{{{escape_latex(self.title)}}} \\\\"
         body = f"\\hline\n{heading}\n\\hline\n{rows}\n\\hline"
         return f"\\begin{{tabular}}{{ll}}\n{body}\n\\end{{tabular}}{notes}"
+
+
+def _lines(label: str, value: str, width: int) -> list[str]:
+    """Write a row, a long value below itself."""
+    parts = wrap(value, TEXT_WIDTH - width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{start:<{width}}{part}" for start, part in zip_longest([label], parts, fillvalue="")]
 
 
 def escape_latex(text: str) -> str:

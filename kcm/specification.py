@@ -55,10 +55,11 @@ def specification_test(
         Variables that the residual must not depend on. By default the variables that the formula
         mentions, or the design columns that vary; for instrumental variables and GMM the exogenous
         variables and the instruments. May be wider than the model, to look for omitted variables.
-        A frame is aligned with the fit by index.
+        A frame is aligned with the fit by index. Strings, booleans and categories are taken too.
     kernel : Kernel, optional
-        Default `kcm.kernels.Gaussian()` with the median heuristic; for `EstimationResults` on
-        their own conditioning variables, the kernel of the estimate.
+        Default `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories
+        where there are such variables (`kcm.kernels.for_frame`); for `EstimationResults` on their
+        own conditioning variables, the kernel of the estimate.
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional

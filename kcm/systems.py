@@ -54,6 +54,7 @@ def _labels(labels: list[MomentLabels]) -> MomentLabels:
         conditioning=labels[0].conditioning,
         theta=" and ".join(dict.fromkeys(each.theta for each in labels)),
         n_dropped=max(each.n_dropped for each in labels),
+        kinds=labels[0].kinds,
     )
 
 
@@ -62,7 +63,8 @@ def _check_equations(moments: tuple[FittedMoment, ...]) -> None:
         raise DataError("`stack_equations` needs at least one equation.")
     first = moments[0]
     for k, moment in enumerate(moments, start=1):
-        if not np.array_equal(moment.conditioning, first.conditioning):
+        same = np.array_equal(moment.conditioning, first.conditioning)
+        if not same or moment.labels.kinds != first.labels.kinds:
             raise DataError(
                 f"equation {k} has other conditioning variables than equation 1; "
                 "build all equations with the same rows and the same `conditioning`."

@@ -1,6 +1,16 @@
 """The kernels that every property of a kernel is tested on."""
 
-from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear, Subspace
+from kcm.kernels import (
+    Constant,
+    Gaussian,
+    InverseMultiquadric,
+    Laplace,
+    Linear,
+    Matern,
+    Polynomial,
+    RationalQuadratic,
+    Subspace,
+)
 
 SINGLE = {
     "gaussian": Gaussian(1.3),
@@ -9,6 +19,11 @@ SINGLE = {
     "laplace-ard": Laplace([0.7, 1.3, 2.0]),
     "imq": InverseMultiquadric(1.3),
     "imq-exponent": InverseMultiquadric([0.7, 1.3, 2.0], exponent=1.5),
+    "matern-1/2": Matern(1.3, nu=0.5),
+    "matern-3/2": Matern(1.3),
+    "matern-5/2-ard": Matern([0.7, 1.3, 2.0], nu=2.5),
+    "rational-quadratic": RationalQuadratic(1.3),
+    "rational-quadratic-alpha": RationalQuadratic([0.7, 1.3, 2.0], alpha=0.4),
     "constant": Constant(0.4),
 }
 COMPOSED = {
@@ -26,5 +41,7 @@ LINEAR = {
     "linear": Linear(1.3),
     "linear-ard": Linear([0.7, 1.3, 2.0]),
     "linear-affine": 1.0 + Linear(0.8),
+    "polynomial": Polynomial(3, scale=0.5, intercept=2.0),
+    "polynomial-homogeneous": Polynomial(intercept=0.0),
 }
 KERNELS = STATIONARY | LINEAR

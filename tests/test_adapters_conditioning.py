@@ -133,17 +133,13 @@ class TestDefault:
             fitted_moment(fit)
         np.testing.assert_array_equal(fitted_moment(fit, outside).conditioning[:, 0], outside)
 
-    def test_text_is_refused_with_a_remedy(self, data: pd.DataFrame):
-        fit = smf.ols("y ~ x + C(firm)", data).fit()
-        with pytest.raises(kcm.DataError, match=r"'firm' holds text.*pandas.get_dummies"):
-            fitted_moment(fit)
-        indicators = pd.get_dummies(data.firm, drop_first=True)
-        assert fitted_moment(fit, indicators).labels.conditioning == ("b", "c")
-
-    def test_categories_are_refused(self, data: pd.DataFrame):
-        fit = smf.ols("y ~ C(k)", data.assign(k=data.k.astype("category"))).fit()
-        with pytest.raises(kcm.DataError, match=r"'k' holds text or categories"):
-            fitted_moment(fit)
+    def test_text_and_categories_become_codes(self, data: pd.DataFrame):
+        grade = pd.Categorical(data.k.map(list("dbca").__getitem__), list("dbca"), ordered=True)
+        moment = fitted_moment(smf.ols("y ~ x + C(firm) + C(g)", data.assign(g=grade)).fit())
+        assert moment.labels.conditioning == ("x", "firm", "g")
+        assert moment.labels.kinds == ("continuous", "unordered", "ordered")
+        firm = data.firm.map({"a": 0, "b": 1, "c": 2})
+        np.testing.assert_array_equal(moment.conditioning, np.c_[data.x, firm, data.k])
 
 
 class TestDefaultOfInstrumentalVariables:
@@ -257,8 +253,9 @@ class TestRequested:
             (lambda d: "w", "'w' is missing in 1 of the 60 rows used by the fit; refit"),
             (lambda d: "one", "must vary, but 'one'"),
             (lambda d: d.one, "must vary, but 'one'"),
-            (lambda d: ["z", "firm"], "'firm' holds text"),
-            (lambda d: d[["firm"]], "'firm' holds text"),
+            (lambda d: d.firm.where(d.index != d.index[3]), "'firm' is missing in 1 of the 60"),
+            (lambda d: d.firm.where(d.firm == "a", "a"), "'firm' must vary.*one level 'a'"),
+            (lambda d: "p" + d.index.to_series().astype(str), "'person' has 60 levels in 60 rows"),
             (lambda d: d.z.replace(d.z.iloc[0], np.inf), "1 infinite value"),
             (lambda d: [], "is an empty list"),
             (lambda d: d[[]], "`conditioning` is empty"),

@@ -156,6 +156,8 @@ def test_repr_is_the_call_with_its_numbers():
     assert repr(Gaussian(2)) == "Gaussian(bandwidth=2)"
     assert repr(Gaussian([1, 2.5])) == "Gaussian(bandwidth=[1, 2.5])"
     assert repr(Gaussian()) == "Gaussian(bandwidth=MedianHeuristic())"
+    affine = "(Linear(bandwidth=1) + Constant(value=3)) * Laplace(bandwidth=1)"
+    assert repr((Linear(1) + 3.0) * Laplace(1)) == affine
 
 
 def test_a_rule_meets_the_data_of_its_columns_only(x):

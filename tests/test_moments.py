@@ -125,7 +125,8 @@ def test_wrong_parts_are_refused_in_words(parts, change, message):
     ("part", "value", "message"),
     [
         ("conditioning", {"a": np.ones(20), "b": np.ones(19)}, "must have one length"),
-        ("conditioning", pd.DataFrame({"sex": ["m", "f"] * 10}), "column 'sex' of `conditioning`"),
+        ("residuals", pd.DataFrame({"sex": ["m", "f"] * 10}), "column 'sex' of `residuals` holds"),
+        ("conditioning", pd.DataFrame({"sex": ["m"] * 20}), "column 'sex' of `conditioning` must"),
         ("conditioning", pd.DataFrame(np.eye(20, 2), columns=["a", "a"]), "repeats the column"),
         ("conditioning", pa.table({"a": [None, *range(19)]}), "`conditioning` holds 1 missing"),
         ("jacobian", [[1.0, 2.0], [3.0]], "`jacobian` could not be read as an array"),
@@ -158,11 +159,13 @@ class TestLabels:
     def test_labels_left_empty_are_completed(self, parts):
         given = MomentLabels(moment="y - a", n_dropped=2)
         labels = FittedMoment(**parts, labels=given).labels
-        assert labels == MomentLabels("y - a", ("x1", "x2"), "estimated", 2)
+        kinds = ("continuous", "continuous")
+        assert labels == MomentLabels("y - a", ("x1", "x2"), "estimated", 2, kinds)
         assert given == MomentLabels(moment="y - a", n_dropped=2)
 
     def test_labels_given_are_kept(self, parts):
-        given = MomentLabels("y - a", ("age", "wage"), "estimated: OLS")
+        kinds = ("continuous", "unordered")
+        given = MomentLabels("y - a", ("age", "wage"), "estimated: OLS", kinds=kinds)
         assert FittedMoment(**parts, labels=given).labels == given
 
     def test_the_result_prints_them(self, parts):
@@ -182,6 +185,11 @@ class TestLabels:
         labels = MomentLabels(conditioning=tuple(names))
         with pytest.raises(DataError, match=r"expected one per column of `conditioning`, 2"):
             FittedMoment(**parts, labels=labels)
+
+    @pytest.mark.parametrize("kinds", [("ordered",), ("ordered", "nominal")])
+    def test_other_kinds_are_refused(self, parts, kinds):
+        with pytest.raises(DataError, match="expected 'continuous', 'unordered' or 'ordered' for"):
+            FittedMoment(**parts, labels=MomentLabels(kinds=kinds))
 
 
 class TestRowsByLabel:

@@ -110,7 +110,7 @@ class TestFloatColumns:
             ([[1, 2], [3]], r"`x` could not be read as an array: .* Pass rows of equal length"),
             ([1j, 2.0], r"`x` holds complex numbers; pass the real and the imaginary part"),
             (np.array([1, 2j], dtype=object), r"holds complex numbers; .* \(first in row 1\)"),
-            (["a", "b"], r"`x` holds text; pass numeric columns only: kernels for categories"),
+            (["a", "b"], r"`x` holds text; pass numbers, or a data frame for what a test"),
             (np.array([1, "a"], dtype=object), r"`x` holds text; .* \(first in row 1\)"),
             (["1", "2"], r"`x` holds text"),
             (np.array([b"1"]), r"`x` holds text"),

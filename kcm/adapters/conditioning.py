@@ -7,21 +7,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Shaped
 
-from kcm._tables import as_table, is_table, is_text, numeric_column
+from kcm._tables import as_table, column_kind, is_table
 from kcm._validation import as_columns, listed
 from kcm._variation import check_varies
 from kcm.adapters.bar import bar_position
 from kcm.adapters.rows import FitRows
-from kcm.data import align, formula_variables
+from kcm.data import Encoded, align, encode_column, formula_variables
 from kcm.exceptions import DataError
 
 __all__ = ["align_rows", "choose_conditioning"]
 
 
-def choose_conditioning(
-    rows: FitRows, conditioning: Any
-) -> tuple[Float64[np.ndarray, "n d"], tuple[str, ...]]:
-    """Conditioning variables on the observations of a fit, and their names.
+def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
+    """Conditioning variables on the observations of a fit, with their names and kinds.
 
     Parameters
     ----------
@@ -32,21 +30,21 @@ def choose_conditioning(
 
     Returns
     -------
-    values : ndarray of shape (n, d)
-        One row per observation.
-    names : tuple of str
-        One per column.
+    Encoded
+        One row of numbers or codes per observation.
 
     Raises
     ------
     DataError
-        When columns are unknown, not numbers, missing, constant, or not aligned with the fit.
+        When columns are unknown, missing, constant, not aligned with the fit, or neither numbers
+        nor categories.
     """
     table = _default(rows) if conditioning is None else _requested(rows, conditioning)
     names = tuple(table.columns)
     values = np.column_stack([_numbers(table[name], name) for name in names])
     check_varies(values, names)
-    return rows.repeated(values), names
+    kinds = tuple(column_kind(table[name]) for name in names)
+    return Encoded(rows.repeated(values), names, kinds)
 
 
 def align_rows(rows: FitRows, values: Any, argument: str) -> pd.DataFrame:
@@ -151,13 +149,7 @@ def _refuse_bar(formula: str) -> None:
 
 
 def _numbers(column: pd.Series, name: str) -> Float64[np.ndarray, " n"]:
-    if is_text(column):
-        raise DataError(
-            f"conditioning variable {name!r} holds text or categories, for which no kernels are "
-            "available; pass `conditioning` with numeric variables only, for example indicators "
-            "from pandas.get_dummies."
-        )
-    numbers = numeric_column(column, f"conditioning variable {name!r}")
+    numbers = encode_column(column, f"conditioning variable {name!r}")
     missing = int(np.isnan(numbers).sum())
     if missing:
         raise DataError(

@@ -154,9 +154,8 @@ def _design_columns(part: pd.DataFrame, formula: str) -> dict[str, Float64[np.nd
 def _conditioning_column(column: pd.Series, formula: str) -> Float64[np.ndarray, " n"]:
     if is_text(column):
         raise DataError(
-            f"`formula` {formula!r} conditions on {column.name!r}, which holds text or categories, "
-            "for which no kernels are available; name numeric variables after `|`, as in "
-            "'y ~ x + C(group) | x'."
+            f"`formula` {formula!r} conditions on {column.name!r}, which holds text or categories; "
+            "name numeric variables after `|`, as in 'y ~ x + C(group) | x'."
         )
     return numeric_column(column, _told(str(column.name), "data"))
 

@@ -18,6 +18,7 @@ from kcm.estimators.results import EstimationResults
 from kcm.estimators.search import METHODS, Minimum, Problem, SearchMethod, minimise
 from kcm.exceptions import OptionError
 from kcm.kernels import Gaussian, Kernel
+from kcm.kernels.base import check_definite
 from kcm.moments import BoundMoment, LinearMoment, Moment
 
 __all__ = ["Estimator", "Search", "prepare_estimator"]
@@ -221,6 +222,8 @@ def prepare_estimator(estimator: Estimator) -> None:
         raise OptionError(
             f"`kernel` must be a kernel such as kcm.kernels.Gaussian(); got {estimator.kernel!r}."
         )
+    if estimator.kernel is not None:
+        check_definite(estimator.kernel, "estimation")
     if isinstance(estimator.data, Sample):
         object.__setattr__(estimator, "data", estimator.data.frame())
 

@@ -17,6 +17,7 @@ from kcm.estimators.rkhs_numerics import kernel_sum, weighted
 from kcm.estimators.rkhs_selection import CurveProblem, Solution, solve
 from kcm.exceptions import DataError, OptionError, RegularizationBiasWarning
 from kcm.kernels import Gaussian, Kernel, MedianHeuristic
+from kcm.kernels.base import check_definite
 from kcm.leverage import leverage_scale
 from kcm.moments import FittedMoment, MomentLabels
 
@@ -356,3 +357,5 @@ def _check_kernel(value: Any, argument: str) -> None:
             f"`{argument}` must be a kernel such as kcm.kernels.Gaussian(), or None for the "
             f"default; got {value!r}."
         )
+    if value is not None:
+        check_definite(value, "estimation")

@@ -6,22 +6,40 @@ bandwidth is a length in the units of the data, or a rule that finds one.
 
 from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
+from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
+from kcm.kernels.energy import Energy
+from kcm.kernels.frames import for_frame
 from kcm.kernels.linear import Linear
+from kcm.kernels.matern import Matern
+from kcm.kernels.polynomial import Polynomial
+from kcm.kernels.precomputed import Precomputed
+from kcm.kernels.rational_quadratic import RationalQuadratic
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
+from kcm.kernels.translation import from_sklearn
 
 __all__ = [
+    "AitchisonAitken",
     "BandwidthRule",
     "Constant",
     "CoordinatewiseMedian",
+    "Energy",
     "Gaussian",
     "InverseMultiquadric",
     "Kernel",
+    "Kronecker",
     "Laplace",
     "Linear",
+    "Matern",
     "MedianHeuristic",
+    "Polynomial",
     "Power",
+    "Precomputed",
     "Product",
+    "RationalQuadratic",
     "Scaled",
     "Subspace",
     "Sum",
+    "WangVanRyzin",
+    "for_frame",
+    "from_sklearn",
 ]

@@ -12,6 +12,7 @@ from kcm.exceptions import OptionError
 __all__ = [
     "Numbers",
     "Parameter",
+    "as_optional",
     "as_parameter",
     "as_positions",
     "as_scalar",
@@ -32,6 +33,11 @@ def as_parameter(value: Any) -> Numbers:
     if array.dtype.kind not in "iuf":
         raise OptionError(f"a kernel parameter must be a number; got {value!r}.")
     return array.astype(np.float64)
+
+
+def as_optional(value: Any) -> Numbers | None:
+    """Return None, for a value that the data decide, or a float64 array."""
+    return None if value is None else as_parameter(value)
 
 
 def as_scalar(value: Any) -> Numbers:

@@ -21,11 +21,11 @@ from kcm.kernels._parameters import (
     show,
 )
 
-__all__ = ["Constant", "Kernel", "Power", "Product", "Scaled", "Subspace", "Sum"]
+__all__ = ["Constant", "Kernel", "Power", "Product", "Scaled", "Subspace", "Sum", "check_definite"]
 
 
 class Kernel(eqx.Module):
-    """A positive semi-definite function of two points.
+    """A positive semi-definite function of two points, or one that `conditionally_positive` marks.
 
     A new kernel defines `__call__` on two single points; `cross`, `matrix` and `diagonal` follow.
     A kernel with a faster whole-matrix form may give its own `cross`, which must agree with the
@@ -75,6 +75,11 @@ class Kernel(eqx.Module):
         Both resolved. A pass over several kernels then evaluates `other` only.
         """
         return None
+
+    @property
+    def conditionally_positive(self) -> bool:
+        """Whether v'Kv >= 0 is sure only for weights v that sum to zero, as for `Energy`."""
+        return False
 
     def __repr__(self) -> str:
         fields = (f"{f.name}={show(getattr(self, f.name))}" for f in dataclasses.fields(self))
@@ -151,6 +156,10 @@ class Scaled(Kernel):
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         return jnp.multiply(as_parameter(self.factor), self.kernel.cross(x, y))
 
+    @property
+    def conditionally_positive(self) -> bool:
+        return self.kernel.conditionally_positive
+
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Scaled(self.kernel.resolve(x), self.factor)
 
@@ -179,8 +188,15 @@ class Sum(Kernel):
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         return self.left.cross(x, y) + self.right.cross(x, y)
 
+    @property
+    def conditionally_positive(self) -> bool:
+        return self.left.conditionally_positive or self.right.conditionally_positive
+
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Sum(self.left.resolve(x), self.right.resolve(x))
+
+    def __repr__(self) -> str:
+        return f"{self.left!r} + {self.right!r}"
 
 
 @final
@@ -190,6 +206,7 @@ class Product(Kernel):
     Parameters
     ----------
     left, right : Kernel
+        Positive semi-definite: the product with an `Energy` kernel need not be a kernel.
 
     Examples
     --------
@@ -201,6 +218,10 @@ class Product(Kernel):
     left: Kernel
     right: Kernel
 
+    def __check_init__(self) -> None:
+        check_definite(self.left, "a product of kernels")
+        check_definite(self.right, "a product of kernels")
+
     def __call__(self, x: Point, y: Point) -> Value:
         return self.left(x, y) * self.right(x, y)
 
@@ -209,6 +230,9 @@ class Product(Kernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Product(self.left.resolve(x), self.right.resolve(x))
+
+    def __repr__(self) -> str:
+        return f"{_show_factor(self.left)} * {_show_factor(self.right)}"
 
 
 @final
@@ -236,6 +260,7 @@ class Power(Kernel):
             raise OptionError(f"`exponent` must be an int of at least 1; got {self.exponent!r}.")
         if self.exponent < 1:
             raise OptionError(f"`exponent` must be at least 1; got {self.exponent}.")
+        check_definite(self.kernel, "a power of a kernel")
 
     def __call__(self, x: Point, y: Point) -> Value:
         return self.kernel(x, y) ** self.exponent
@@ -283,12 +308,36 @@ class Subspace(Kernel):
         chosen = np.asarray(self.columns)
         return self.kernel.cross(x[:, chosen], y[:, chosen])
 
+    @property
+    def conditionally_positive(self) -> bool:
+        return self.kernel.conditionally_positive
+
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         if max(self.columns) >= x.shape[1]:
             raise OptionError(
                 f"`columns` {self.columns} reach beyond the {x.shape[1]} conditioning columns."
             )
         return Subspace(self.kernel.resolve(x[:, list(self.columns)]), self.columns)
+
+
+def check_definite(kernel: Kernel, purpose: str) -> None:
+    """Refuse a kernel that is positive semi-definite on weights that sum to zero only.
+
+    Raises
+    ------
+    OptionError
+        The message names the purpose and a kernel that serves it.
+    """
+    if kernel.conditionally_positive:
+        raise OptionError(
+            f"{purpose} needs a positive semi-definite kernel, but {kernel!r} is one only on "
+            "weights that sum to zero; use kcm.kernels.Gaussian(), or kcm.kernels.Laplace() for a "
+            "rougher one."
+        )
+
+
+def _show_factor(kernel: Kernel) -> str:
+    return f"({kernel!r})" if isinstance(kernel, Sum) else repr(kernel)
 
 
 def _as_kernel(value: Kernel | float | int) -> Kernel:

@@ -3,12 +3,12 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
+from kcm.kernels._distances import half_squares, squared_distance
 from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels.bandwidth import (
     Bandwidth,
@@ -22,7 +22,6 @@ from kcm.kernels.base import Kernel
 
 __all__ = ["Gaussian", "InverseMultiquadric", "Laplace"]
 
-CENTRE_POINTS = 16
 # A power's rounding grows with its exponent.
 LARGEST_POWER = 64
 RATIO_ERROR = 1e-14
@@ -59,10 +58,10 @@ class Gaussian(Kernel):
         check_bandwidth(self.bandwidth)
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return jnp.exp(-_squared_distance(x, y, numbers(self.bandwidth)) / 2)
+        return jnp.exp(-squared_distance(x, y, numbers(self.bandwidth)) / 2)
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return jnp.exp(_half_squares(x, y, numbers(self.bandwidth)))
+        return jnp.exp(half_squares(x, y, numbers(self.bandwidth)))
 
     def power_of(self, other: Kernel) -> int | None:
         if not isinstance(other, Gaussian):
@@ -151,12 +150,10 @@ class InverseMultiquadric(Kernel):
         check_positive(self.exponent, "exponent")
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return (1 + _squared_distance(x, y, numbers(self.bandwidth))) ** -as_parameter(
-            self.exponent
-        )
+        return (1 + squared_distance(x, y, numbers(self.bandwidth))) ** -as_parameter(self.exponent)
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        squares = -2 * _half_squares(x, y, numbers(self.bandwidth))
+        squares = -2 * half_squares(x, y, numbers(self.bandwidth))
         return (1 + squares) ** -as_parameter(self.exponent)
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
@@ -169,26 +166,3 @@ def _whole_ratio(large: Numbers, small: Numbers, power: int) -> int | None:
     whole = round(float(ratios[0]))
     close = np.abs(ratios - whole) <= RATIO_ERROR * ratios
     return whole if 1 <= whole <= LARGEST_POWER and close.all() else None
-
-
-def _squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
-    return jnp.sum(((x - y) / bandwidth) ** 2)
-
-
-def _half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Float[Array, "n m"]:
-    """Return minus half of all scaled squared distances, as one product of two thin matrices.
-
-    x'y - |x|^2 / 2 - |y|^2 / 2 is the inner product of (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
-    It cancels badly for points far from the origin, so both sides are centred first, at the median
-    of a few of the points: a mean would be dragged away by one far point.
-    """
-    centre = jnp.median(y[:: max(1, len(y) // CENTRE_POINTS)], axis=0)
-    a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
-    b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
-    left = jnp.hstack([a, _half_norms(a), jnp.ones_like(a[:, :1])])
-    right = jnp.hstack([b, jnp.ones_like(b[:, :1]), _half_norms(b)])
-    return jnp.minimum(left @ right.T, 0)
-
-
-def _half_norms(points: Columns) -> Float[Array, "n 1"]:
-    return -jnp.sum(points**2, axis=1, keepdims=True) / 2

@@ -11,6 +11,7 @@ from kcm.moments.fitted import (
 )
 from kcm.moments.linear import LinearMoment
 from kcm.moments.parameters import ParameterTree, told_values
+from kcm.moments.spanning import check_spans_constant
 
 __all__ = [
     "BoundMoment",
@@ -22,6 +23,7 @@ __all__ = [
     "MomentValues",
     "ParameterTree",
     "as_blocks",
+    "check_spans_constant",
     "scaled_influence",
     "scaled_residuals",
     "told_values",

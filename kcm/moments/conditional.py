@@ -198,7 +198,6 @@ def _refuse_text(conditioning: pd.DataFrame) -> None:
     for name in conditioning:
         if is_text(conditioning[name]):
             raise DataError(
-                f"`conditioning`: the variable {name!r} holds text or categories, for which no "
-                "kernels are available; pass numeric variables, for example indicators from "
-                "pandas.get_dummies."
+                f"`conditioning`: the variable {name!r} holds text or categories; estimation takes "
+                "numeric variables, for example indicators from pandas.get_dummies."
             )

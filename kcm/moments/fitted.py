@@ -15,7 +15,7 @@ from jaxtyping import Float
 from kcm._tables import as_table, is_table, numeric_column
 from kcm._validation import as_float_columns
 from kcm._variation import check_varies
-from kcm.data import align
+from kcm.data import Encoded, align, encode_frame
 from kcm.exceptions import DataError
 
 __all__ = [
@@ -43,6 +43,9 @@ class MomentLabels:
         a jacobian turns ``"known"`` into ``"estimated"``.
     n_dropped : int
         Rows of the data that the fit left out because they hold missing values.
+    kinds : tuple of {"continuous", "unordered", "ordered"}
+        What each conditioning column holds: numbers, or codes of categories without or with an
+        order; by default as the types of a table say, and numbers for an array.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class MomentLabels:
     conditioning: tuple[str, ...] = ()
     theta: str = "known"
     n_dropped: int = 0
+    kinds: tuple[str, ...] = ()
 
 
 @final
@@ -69,7 +73,8 @@ class FittedMoment(eqx.Module):
         psi(Z_i; theta), in the units of the outcome.
     conditioning : array_like or table of shape (n,) or (n, d)
         The variables X, in their own units: an array, a pandas, Polars or Arrow table or named
-        column, or a mapping of columns by name.
+        column, or a mapping of columns by name. Strings, booleans and categories of a table become
+        codes of their levels (`kcm.data.encode_frame`).
     jacobian : array_like of shape (n, p) or (n, q, p), optional
         d psi_i / d theta. (n, p) is for q = 1.
     influence : array_like of shape (n, p) or (n, q, p), optional
@@ -136,12 +141,12 @@ class FittedMoment(eqx.Module):
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
-        self.conditioning = as_float_columns(parts["conditioning"], "conditioning")
+        values, names, kinds = _read_conditioning(parts["conditioning"])
+        self.conditioning = values
         self.jacobian = None if jacobian is None else as_blocks(parts["jacobian"], "jacobian")
         self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
-        names = _column_names(conditioning, self.conditioning.shape[1])
-        self.labels = _completed(labels or MomentLabels(), names, jacobian is None)
+        self.labels = _completed(labels or MomentLabels(), names, kinds, jacobian is None)
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)
@@ -176,9 +181,10 @@ def _matched(parts: dict[str, Any]) -> dict[str, Any]:
     """Read the tables among the parts, rows in the order of the first index that one carries."""
     tables = {name: as_table(part, name) for name, part in parts.items() if is_table(part)}
     index = next((own for _, own in tables.values() if own is not None), None)
+    ordered = {name: _in_order(*tables[name], index, name) for name in tables}
     return parts | {
-        name: _numbers(_in_order(table, own, index, name), name)
-        for name, (table, own) in tables.items()
+        name: encode_frame(table) if name == "conditioning" else _numbers(table, name)
+        for name, table in ordered.items()
     }
 
 
@@ -211,16 +217,21 @@ def as_blocks(value: Any, argument: str) -> Float[np.ndarray, "n m p"]:
     return flat.reshape(array.shape)
 
 
-def _column_names(conditioning: Any, n_columns: int) -> tuple[str, ...]:
-    if is_table(conditioning):
-        return tuple(as_table(conditioning, "conditioning")[0].columns)
-    return tuple(f"x{j + 1}" for j in range(n_columns))
+def _read_conditioning(given: Any) -> Encoded:
+    if isinstance(given, Encoded):
+        return given._replace(values=as_float_columns(given.values, "conditioning"))
+    values = as_float_columns(given, "conditioning")
+    d = values.shape[1]
+    return Encoded(values, tuple(f"x{j + 1}" for j in range(d)), ("continuous",) * d)
 
 
-def _completed(labels: MomentLabels, names: tuple[str, ...], theta_known: bool) -> MomentLabels:
+def _completed(
+    labels: MomentLabels, names: tuple[str, ...], kinds: tuple[str, ...], theta_known: bool
+) -> MomentLabels:
     return replace(
         labels,
         conditioning=tuple(labels.conditioning) or names,
+        kinds=tuple(labels.kinds) or kinds,
         theta="estimated" if labels.theta == "known" and not theta_known else labels.theta,
     )
 
@@ -293,6 +304,11 @@ def _check_scale(scale: Float[np.ndarray, "n q"] | None) -> None:
 
 def _check_labels(moment: FittedMoment) -> None:
     labels, d = moment.labels, moment.n_conditioning
+    if len(labels.kinds) != d or not {*labels.kinds} <= {"continuous", "unordered", "ordered"}:
+        raise DataError(
+            f"`labels` has the kinds {labels.kinds}; expected 'continuous', 'unordered' or "
+            f"'ordered' for each column of `conditioning`, {d}."
+        )
     if len(labels.conditioning) != d:
         raise DataError(
             f"`labels` names {len(labels.conditioning)} conditioning variables "

@@ -1,0 +1,119 @@
+"""Conditioning variables of any type, as columns of numbers and what each number means."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from kcm._tables import as_table, column_kind, numeric_column
+from kcm.exceptions import DataError
+
+__all__ = ["Encoded", "encode_column", "encode_frame"]
+
+
+class Encoded(NamedTuple):
+    """Columns of numbers, with what each column holds.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+        Numbers, and codes 0, 1, ... of levels; NaN where an entry is missing.
+    names : tuple of str
+        The d column names.
+    kinds : tuple of {"continuous", "unordered", "ordered"}
+        What each column holds: numbers, or codes of categories without or with an order.
+
+    Examples
+    --------
+    >>> encode_frame({"age": [21.0, 30.0], "city": ["Rome", "Oslo"]}).values
+    array([[21.,  1.],
+           [30.,  0.]])
+    """
+
+    values: Float64[np.ndarray, "n d"]
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+def encode_frame(frame: Any, argument: str = "conditioning") -> Encoded:
+    """Turn the columns of a table into numbers, categories into codes of their levels.
+
+    Parameters
+    ----------
+    frame : DataFrame, Series or mapping
+        Of pandas, Polars or Arrow (through narwhals), or columns by name. Strings, booleans and
+        categories without an order are unordered; ordered categories and Polars enums are ordered;
+        everything else must be numbers.
+    argument : str, default "conditioning"
+        The argument's name, for messages.
+
+    Returns
+    -------
+    Encoded
+        Levels that do not occur have no code. `kcm.kernels.for_frame` gives the kernel that goes
+        with the columns.
+
+    Raises
+    ------
+    DataError
+        For a column of categories with one level only, or more levels than half of the rows where
+        they have no order; otherwise as `Sample.from_frame`.
+
+    Examples
+    --------
+    >>> grade = pd.Categorical(["low", "high"], categories=["low", "mid", "high"], ordered=True)
+    >>> encoded = encode_frame({"grade": grade, "member": [True, False]})
+    >>> encoded.kinds
+    ('ordered', 'unordered')
+    """
+    table, _ = as_table(frame, argument)
+    subjects = {name: f"column {name!r} of `{argument}`" for name in table}
+    values = [encode_column(table[name], subject) for name, subject in subjects.items()]
+    kinds = tuple(column_kind(table[name]) for name in table)
+    return Encoded(np.column_stack(values), tuple(table.columns), kinds)
+
+
+def encode_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]:
+    """Turn a column into numbers: as they are, or the codes of its levels; NaN where missing.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+    subject : str
+        How messages name it.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    DataError
+        As `encode_frame`.
+
+    Examples
+    --------
+    >>> encode_column(pd.Series(["b", "a", None]), "column 'city'")
+    array([ 1.,  0., nan])
+    """
+    kind = column_kind(column)
+    if kind == "continuous":
+        return numeric_column(column, subject)
+    levels = pd.Categorical(column).remove_unused_categories()
+    _check_levels(levels, kind, subject)
+    return np.where(levels.codes < 0, np.nan, levels.codes.astype(np.float64))
+
+
+def _check_levels(levels: pd.Categorical, kind: str, subject: str) -> None:
+    n_levels, n_known = len(levels.categories), int((levels.codes >= 0).sum())
+    if n_levels == 1:
+        raise DataError(
+            f"{subject} must vary, but has the one level {levels.categories[0]!r}; leave it out."
+        )
+    if kind == "unordered" and n_levels > max(2, n_known / 2):
+        raise DataError(
+            f"{subject} has {n_levels} levels in {n_known} rows: too few rows share a level to "
+            "compare them. Leave it out if it only names the rows, or join levels."
+        )

@@ -1,0 +1,42 @@
+"""Squared distances between points, scaled by a bandwidth."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from kcm._typing import Columns, Point, Value
+from kcm.kernels._parameters import Numbers
+
+__all__ = ["half_squares", "safe_root", "squared_distance"]
+
+CENTRE_POINTS = 16
+
+
+def squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
+    """Return the scaled squared distance of two points."""
+    return jnp.sum(((x - y) / bandwidth) ** 2)
+
+
+def half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Float[Array, "n m"]:
+    """Return minus half of all scaled squared distances, as one product of two thin matrices.
+
+    x'y - |x|^2 / 2 - |y|^2 / 2 is the inner product of (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
+    It cancels badly for points far from the origin, so both sides are centred first, at the median
+    of a few of the points: a mean would be dragged away by one far point.
+    """
+    centre = jnp.median(y[:: max(1, len(y) // CENTRE_POINTS)], axis=0)
+    a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
+    b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
+    left = jnp.hstack([a, _half_norms(a), jnp.ones_like(a[:, :1])])
+    right = jnp.hstack([b, jnp.ones_like(b[:, :1]), _half_norms(b)])
+    return jnp.minimum(left @ right.T, 0)
+
+
+def _half_norms(points: Columns) -> Float[Array, "n 1"]:
+    return -jnp.sum(points**2, axis=1, keepdims=True) / 2
+
+
+def safe_root(squares: Float[Array, "..."], exponent: float = 0.5) -> Float[Array, "..."]:
+    """Return squares ** exponent; its derivative at zero, which may not exist, is taken as zero."""
+    positive = squares > 0
+    return jnp.where(positive, jnp.where(positive, squares, 1) ** exponent, 0)

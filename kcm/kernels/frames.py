@@ -1,0 +1,77 @@
+"""The default kernel of columns of any type."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import mul
+from types import MappingProxyType
+from typing import Any
+
+from kcm.kernels.base import Kernel, Subspace
+from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
+from kcm.kernels.stationary import Gaussian
+
+__all__ = ["for_frame", "for_kinds"]
+
+_KERNELS: MappingProxyType[str, type[Kernel]] = MappingProxyType(
+    {"continuous": Gaussian, "unordered": AitchisonAitken, "ordered": WangVanRyzin}
+)
+
+
+def for_frame(frame: Any) -> Kernel:
+    """Return the product kernel that suits the types of the columns of a table.
+
+    A `Gaussian` with the median heuristic on the numbers, times an `AitchisonAitken` on strings,
+    booleans and categories without an order, times a `WangVanRyzin` on ordered categories (Polars
+    enums among them), each with its rule. It is the default kernel of a test whose conditioning
+    variables are not all numbers; call it to build upon.
+
+    Parameters
+    ----------
+    frame : DataFrame, Series or mapping
+        Of pandas, Polars or Arrow, or columns by name. Only the types of the columns are used.
+
+    Returns
+    -------
+    Kernel
+        It acts on the numbers and codes of `kcm.data.encode_frame`.
+
+    Raises
+    ------
+    DataError
+        When `frame` is not a table.
+
+    Examples
+    --------
+    >>> for_frame({"city": ["Rome", "Oslo", "Rome"], "member": [True, False, False]})
+    AitchisonAitken(smoothing=None, n_levels=None)
+    """
+    # pandas is loaded by those who have a table
+    from kcm._tables import as_table, column_kind
+
+    table, _ = as_table(frame, "frame")
+    return for_kinds([column_kind(table[name]) for name in table])
+
+
+def for_kinds(kinds: Sequence[str]) -> Kernel:
+    """Return the product kernel of columns of known kinds.
+
+    Parameters
+    ----------
+    kinds : sequence of {"continuous", "unordered", "ordered"}
+        One per column, at least one.
+
+    Returns
+    -------
+    Kernel
+        As `for_frame`.
+
+    Examples
+    --------
+    >>> for_kinds(["continuous", "continuous"])
+    Gaussian(bandwidth=MedianHeuristic())
+    """
+    columns = {kind: tuple(j for j, own in enumerate(kinds) if own == kind) for kind in _KERNELS}
+    parts = [(_KERNELS[kind](), chosen) for kind, chosen in columns.items() if chosen]
+    if len(parts) == 1:
+        return parts[0][0]
+    return reduce(mul, (Subspace(kernel, chosen) for kernel, chosen in parts))

@@ -1,0 +1,80 @@
+"""The rational quadratic kernel."""
+
+from typing import final
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
+from kcm._typing import Columns, Point, Value
+from kcm.kernels._distances import half_squares, squared_distance
+from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
+from kcm.kernels.bandwidth import (
+    Bandwidth,
+    MedianHeuristic,
+    as_bandwidth,
+    check_bandwidth,
+    numbers,
+    resolve_bandwidth,
+)
+from kcm.kernels.base import Kernel
+
+__all__ = ["RationalQuadratic"]
+
+
+@final
+class RationalQuadratic(Kernel):
+    r"""The rational quadratic kernel.
+
+    .. math:: k(x, y) = \bigl(1 + \tfrac{1}{2\alpha}
+        \textstyle\sum_j (x_j - y_j)^2 / h_j^2\bigr)^{-\alpha}
+
+    A mixture of Gaussians of many bandwidths around h, the wider the smaller alpha is; the Gaussian
+    for alpha to infinity. Integrally strictly positive definite. Take it where departures may be
+    fast in one region and slow in another. `InverseMultiquadric` is the same family with another
+    length: h there is sqrt(2 alpha) h here.
+
+    Parameters
+    ----------
+    bandwidth : float, array_like of shape (d,), or BandwidthRule
+        The length h in the units of the data, used as given. Default `MedianHeuristic()`.
+    alpha : float
+        Positive. Default 1.
+
+    Raises
+    ------
+    OptionError
+        When a bandwidth or `alpha` is not positive and finite.
+
+    References
+    ----------
+    Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 4.2.1.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> round(float(RationalQuadratic(2.0, alpha=1.0)(jnp.zeros(1), jnp.full(1, 2.0))), 4)
+    0.6667
+    """
+
+    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
+    alpha: Parameter = eqx.field(converter=as_scalar, default=1.0)
+
+    def __check_init__(self) -> None:
+        check_bandwidth(self.bandwidth)
+        check_positive(self.alpha, "alpha")
+
+    def __call__(self, x: Point, y: Point) -> Value:
+        squares = squared_distance(x, y, numbers(self.bandwidth))
+        return _rational_quadratic(squares, as_parameter(self.alpha))
+
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        squares = -2 * half_squares(x, y, numbers(self.bandwidth))
+        return _rational_quadratic(squares, as_parameter(self.alpha))
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        return RationalQuadratic(resolve_bandwidth(self.bandwidth, x), self.alpha)
+
+
+def _rational_quadratic(squares: Float[Array, "..."], alpha: Numbers) -> Float[Array, "..."]:
+    return (1 + squares / (2 * alpha)) ** -alpha

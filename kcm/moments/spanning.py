@@ -1,0 +1,56 @@
+"""Whether the equations behind an estimate make the residuals sum to zero."""
+
+import numpy as np
+
+from kcm.exceptions import OptionError
+from kcm.moments.fitted import FittedMoment, scaled_influence, scaled_residuals
+
+__all__ = ["check_spans_constant"]
+
+# Sums below this share of the sum of absolute values count as zero.
+ROUNDING = 1e-8
+
+
+def check_spans_constant(moment: FittedMoment) -> None:
+    r"""Refuse a moment whose residuals, or whose multiplier draws, do not sum to zero.
+
+    A draw is :math:`v_l = w_l r_l + S_l n^{-1} \sum_j w_j \tilde l_j`, with r the scaled residuals
+    and l~ the influence recomputed from them. It sums to zero for all weights w if and only if
+    :math:`r_i + (n^{-1} \sum_l S_l)' \tilde l_i = 0` for each row i and component.
+
+    Parameters
+    ----------
+    moment : FittedMoment
+
+    Raises
+    ------
+    OptionError
+        Where a sum is above 1e-8 of that of the absolute values. A kernel that is positive
+        semi-definite only on weights that sum to zero (`kcm.kernels.Energy`) says nothing about
+        such a moment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 50))
+    >>> psi, one = y - y.mean(), np.ones((50, 1))
+    >>> check_spans_constant(FittedMoment(psi, x, jacobian=-one, influence=psi[:, None]))
+    """
+    if moment.jacobian is None:
+        raise OptionError(_told("with theta known nothing makes the residuals sum to zero"))
+    psi = moment.residuals
+    if (np.abs(psi.sum(axis=0)) > ROUNDING * np.abs(psi).sum(axis=0)).any():
+        raise OptionError(_told("the residuals of this fit do not"))
+    own = scaled_residuals(moment)
+    shift = scaled_influence(moment) @ moment.jacobian.mean(axis=0).T
+    size = np.max(np.abs(own) + np.abs(shift), axis=0)
+    if (np.abs(own + shift).max(axis=0) > ROUNDING * size).any():
+        raise OptionError(_told("the multiplier draws of this fit do not"))
+
+
+def _told(reason: str) -> str:
+    return (
+        "`kernel` is positive semi-definite only on weights that sum to zero, as the residuals of "
+        f"least squares with a constant do, but {reason}. Include a constant among the regressors "
+        "(and the instruments), or use kcm.kernels.Gaussian()."
+    )
