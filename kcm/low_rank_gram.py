@@ -19,7 +19,7 @@ from kcm.gram import Execution, GramOperator
 from kcm.gram.blocks import in_precision, in_range
 from kcm.gram.execution import MOST_MEMORY, Precision, double_arithmetic
 from kcm.gram.operator import Contracted
-from kcm.gram.passes import fetched, pass_over_rows, placed
+from kcm.gram.passes import KERNEL_COST, fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
 from kcm.kernels import Kernel
 from kcm.low_rank import low_rank_factor
@@ -124,20 +124,22 @@ class LowRankGram(GramOperator):
 
     def inner(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
         """Return F'V, in double precision."""
-        return np.asarray(self.over_rows(visit_inner, (), self.with_factor({"v": v})).total)
+        rows = self.with_factor({"v": v})
+        return np.asarray(self.over_rows(visit_inner, (), rows, v.shape[1]).total)
 
     def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
         """Return F A for A with a row per column of F, in double precision."""
-        found = self.over_rows(visit_outer, inner, {"factor": self.factor}).rows
-        return fetched(found, self.layout, len(self.points))
+        found = self.over_rows(visit_outer, inner, {"factor": self.factor}, inner.shape[1])
+        return fetched(found.rows, self.layout, len(self.points))
 
     def with_factor(self, rows: dict[str, np.ndarray]) -> dict[str, Array]:
         """Cut rows like the factor and put them beside it."""
         return placed(rows, self.layout, self.execution) | {"factor": self.factor}
 
-    def over_rows(self, visit: Any, shared: Any, tiles: dict[str, Array]) -> Sums:
-        """Pass over tiles of rows cut like the factor."""
-        return pass_over_rows(visit, shared, tiles, self.layout, self.execution)
+    def over_rows(self, visit: Any, shared: Any, tiles: dict[str, Array], width: int) -> Sums:
+        """Pass over tiles of rows cut like the factor, whose columns meet `width` others."""
+        per_row = self.factor.shape[2] * width
+        return pass_over_rows(visit, shared, tiles, self.layout, self.execution, per_row)
 
     def factor_at(self, rows: Int[np.ndarray, " k"]) -> Float[np.ndarray, "k columns"]:
         """Return some rows of F in double precision."""
@@ -309,7 +311,9 @@ def _factored(
     held, computed, error = _arithmetic(inverse, largest, _number(n, execution))
     rows, shared = _operands(kernel, points, landmarks, inverse.astype(computed))
     tiles = placed(rows, layout, execution)
-    factor, explained = pass_over_rows(visit_factor, (*shared, held), tiles, layout, execution).rows
+    per_row = len(shared[1]) * (KERNEL_COST + len(shared[1]))
+    operands = (*shared, held), tiles, layout, execution, per_row
+    factor, explained = pass_over_rows(visit_factor, *operands).rows
     residual = own - fetched(explained, layout, n)
     share = float(np.maximum(residual, 0.0).sum() / own.sum())
     held_rows = kernel, points, execution, factor, layout, own, residual

@@ -23,6 +23,7 @@ from kcm.gram.traversal import (
     walk_line,
     walk_ring,
     walk_triangle,
+    zero_line,
     zero_sums,
 )
 
@@ -68,7 +69,12 @@ def pass_over_pairs(
 
 
 def pass_over_rows(
-    visit: LineVisit, shared: Any, tiles: dict[str, Array], layout: Layout, execution: Execution
+    visit: LineVisit,
+    shared: Any,
+    tiles: dict[str, Array],
+    layout: Layout,
+    execution: Execution,
+    per_row: float,
 ) -> Sums:
     """Visit each tile of placed rows once; what is returned for rows stays on the devices.
 
@@ -82,10 +88,14 @@ def pass_over_rows(
         From `placed`.
     layout : Layout
     execution : Execution
+    per_row : float
+        Products that a row takes.
     """
     with double_arithmetic():
         if execution.mesh is None:
-            return _line_whole(visit, shared, tiles, layout.count)
+            return _line_on_one_device(
+                visit, shared, tiles, layout, execution, layout.rows * per_row
+            )
         return _line_of_devices(visit, execution.mesh)(shared, tiles, jnp.int32(layout.count))
 
 
@@ -150,9 +160,42 @@ def _advance(
     return walk_triangle(visit, kernel, tiles, state, n_tiles, n_pairs)
 
 
+def _line_on_one_device(
+    visit: LineVisit,
+    shared: Any,
+    tiles: dict[str, Array],
+    layout: Layout,
+    execution: Execution,
+    cost: float,
+) -> Sums:
+    step = max(1, int(CHUNK / cost))
+    if step >= layout.count:
+        return _line_whole(visit, shared, tiles, layout.count)
+    sums = _line_start(visit, shared, tiles)
+    with progress_bar(layout.count * cost, "Low rank", execution.progress) as done:
+        for first in range(0, layout.count, step):
+            last = min(first + step, layout.count)
+            sums = _line_advance(visit, shared, tiles, sums, first, last)
+            sums = jax.block_until_ready(sums)
+            done((last - first) * cost)
+    return sums
+
+
 @partial(jax.jit, static_argnames="visit")
 def _line_whole(visit: LineVisit, shared: Any, tiles: dict[str, Array], n_tiles: Any) -> Sums:
-    return walk_line(visit, shared, tiles, n_tiles)
+    return walk_line(visit, shared, tiles, zero_line(visit, shared, tiles), 0, n_tiles)
+
+
+@partial(jax.jit, static_argnames="visit")
+def _line_start(visit: LineVisit, shared: Any, tiles: dict[str, Array]) -> Sums:
+    return zero_line(visit, shared, tiles)
+
+
+@partial(jax.jit, static_argnames="visit", donate_argnames="sums")
+def _line_advance(
+    visit: LineVisit, shared: Any, tiles: dict[str, Array], sums: Sums, first: Any, last: Any
+) -> Sums:
+    return walk_line(visit, shared, tiles, sums, first, last)
 
 
 @lru_cache(maxsize=64)
@@ -160,7 +203,8 @@ def _line_of_devices(visit: LineVisit, mesh: jax.sharding.Mesh) -> Callable[...,
     """Return the compiled pass in which each device visits its own tiles."""
 
     def summed(shared: Any, rows: dict[str, Array], n_tiles: Array) -> Sums:
-        total, by_row = walk_line(visit, shared, rows, n_tiles)
+        zeros = zero_line(visit, shared, rows)
+        total, by_row = walk_line(visit, shared, rows, zeros, 0, n_tiles)
         return Sums(lax.psum(total, AXIS), by_row)
 
     return _over_devices(summed, mesh, Sums(PartitionSpec(), PartitionSpec(AXIS)))

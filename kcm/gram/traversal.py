@@ -22,6 +22,7 @@ __all__ = [
     "walk_line",
     "walk_ring",
     "walk_triangle",
+    "zero_line",
     "zero_sums",
 ]
 
@@ -130,21 +131,31 @@ def walk_rectangle(
     return _repeat(visit_pair, (sums, walk.first()), walk.n_tiles, WHOLE)[0]
 
 
-def walk_line(
-    visit: LineVisit, shared: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]
-) -> Sums:
-    """Visit each tile once: totals are added up, what belongs to rows is kept as it is."""
+def zero_line(visit: LineVisit, shared: Any, rows: dict[str, Array]) -> Sums:
+    """Return the sums over no tile, with room for what belongs to rows."""
     shapes = jax.eval_shape(partial(visit, shared), _tile(rows, 0))
     total = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float64), shapes.total)
     room = jax.tree.leaves(rows)[0].shape[0]
     by_row = jax.tree.map(lambda s: jnp.zeros((room, *s.shape), s.dtype), shapes.rows)
+    return Sums(total, by_row)
+
+
+def walk_line(
+    visit: LineVisit,
+    shared: Any,
+    rows: dict[str, Array],
+    sums: Sums,
+    first: Int[Array, ""] | int,
+    last: Int[Array, ""] | int,
+) -> Sums:
+    """Visit each tile once: totals are added up, what belongs to rows is kept as it is."""
 
     def step(i: Array, sums: Sums) -> Sums:
         found = visit(shared, _tile(rows, i))
         kept = jax.tree.map(lambda a, b: a.at[i].set(b), sums.rows, found.rows)
         return Sums(_add(sums.total, found.total), kept)
 
-    return lax.fori_loop(0, n_tiles, step, Sums(total, by_row))
+    return lax.fori_loop(first, last, step, sums)
 
 
 def walk_ring(visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]) -> Sums:

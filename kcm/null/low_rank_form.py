@@ -151,7 +151,7 @@ def low_rank_draws(
     """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`."""
     w = np.ascontiguousarray(multipliers.T[codes])
     rows = form.gram.with_factor({"w": w}) | form.rows
-    inner = np.asarray(form.gram.over_rows(visit_drawn, form.moved, rows).total)
+    inner = np.asarray(form.gram.over_rows(visit_drawn, form.moved, rows, w.shape[1]).total)
     explained = np.sum(inner * exchanged(inner.T, form.moved.shape[1]).T, axis=0)
     return form.factor * form.unit**2 * (explained + form.excess @ w**2)
 
@@ -167,8 +167,8 @@ def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[n
             f"{needed:,} bytes and it is {gram.execution.memory:,}; raise it, or `tolerance`."
         )
     tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
-    total = gram.over_rows(visit_grouped, (form.moved, np.zeros((bucket(m), 0))), tiles).total
-    return np.asarray(total)[:m]
+    shared = form.moved, np.zeros((bucket(m), 0))
+    return np.asarray(gram.over_rows(visit_grouped, shared, tiles, 1).total)[:m]
 
 
 def exchanged(features: Float[np.ndarray, "m k"], p: int) -> Float[np.ndarray, "m k"]:
@@ -179,8 +179,8 @@ def exchanged(features: Float[np.ndarray, "m k"], p: int) -> Float[np.ndarray, "
 
 def _products(form: LowRankForm) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " n"]]:
     """Return H'H and the diagonal of HJH', in one pass over tiles of H."""
-    gram = form.gram
-    total, own = gram.over_rows(visit_inner_products, form.moved, form.rows)
+    gram, width = form.gram, form.moved.shape[0] * form.moved.shape[2]
+    total, own = gram.over_rows(visit_inner_products, form.moved, form.rows, width)
     return np.asarray(total), fetched(own, gram.layout, len(gram.points))
 
 
@@ -208,9 +208,8 @@ def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.nda
     """Return the sums of squares of the rows of H V."""
     gram = form.gram
     shared = form.moved, roots.astype(gram.factor.dtype)
-    return fetched(
-        gram.over_rows(visit_squares, shared, form.rows).rows, gram.layout, len(gram.points)
-    )
+    found = gram.over_rows(visit_squares, shared, form.rows, roots.shape[1])
+    return fetched(found.rows, gram.layout, len(gram.points))
 
 
 def form_factor(contraction: Contraction) -> float:
