@@ -78,9 +78,12 @@ def test_traces_and_matrix_of_the_form_are_those_of_dense_matrices(statistic, gr
     free = dense - np.diag(np.diag(dense))
     split = low_rank_form(contraction)
     sums = low_rank_sums(split, codes)
-    assert sums.trace == pytest.approx(np.trace(dense), rel=1e-10, abs=1e-12)
-    assert sums.squares == pytest.approx(np.sum(free**2), rel=1e-10)
-    assert sums.cubes == pytest.approx(np.trace(free @ free @ free), rel=1e-8)
+    unit = split.unit**2
+    assert unit * sums.trace == pytest.approx(np.trace(dense), rel=1e-10, abs=1e-12)
+    assert unit**2 * sums.squares == pytest.approx(np.sum(free**2), rel=1e-10)
+    skewness = 8 * unit**3 * sums.cubes / (2 * np.sum(free**2)) ** 1.5
+    exact = 8 * np.trace(free @ free @ free) / (2 * np.sum(free**2)) ** 1.5
+    assert skewness == pytest.approx(exact, abs=1e-5)
     w = rng.normal(size=(5, len(dense)))
     drawn = np.einsum("bi,ij,bj->b", w, dense, w)
     np.testing.assert_allclose(low_rank_draws(split, codes, w), drawn, rtol=1e-9, atol=1e-11)

@@ -74,7 +74,7 @@ def pass_over_rows(
     tiles: dict[str, Array],
     layout: Layout,
     execution: Execution,
-    per_row: float,
+    per_row: int,
 ) -> Sums:
     """Visit each tile of placed rows once; what is returned for rows stays on the devices.
 
@@ -88,7 +88,7 @@ def pass_over_rows(
         From `placed`.
     layout : Layout
     execution : Execution
-    per_row : float
+    per_row : int
         Products that a row takes.
     """
     with double_arithmetic():
@@ -166,7 +166,7 @@ def _line_on_one_device(
     tiles: dict[str, Array],
     layout: Layout,
     execution: Execution,
-    cost: float,
+    cost: int,
 ) -> Sums:
     step = max(1, int(CHUNK / cost))
     if step >= layout.count:
