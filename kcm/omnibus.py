@@ -1,5 +1,6 @@
 """The kernel conditional moment test: kernel, statistic and null law -> result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, final
@@ -7,16 +8,17 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._validation import as_generator, check_option, listed
-from kcm.computation import Computation, Method
+from kcm.combination import Combined, combined
+from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
-from kcm.kernels.frames import for_kinds
+from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant
 from kcm.null import Asymptotic, Null
-from kcm.results import KCMTestResult
+from kcm.results import KCMTestResult, KernelTest
 
 __all__ = ["KCMTest"]
 
@@ -37,9 +39,13 @@ class KCMTest:
 
     Parameters
     ----------
-    kernel : Kernel, optional
-        Default `Gaussian()`, with the median heuristic on the conditioning columns; where some
-        hold categories, strings or booleans, the product kernel of `kcm.kernels.for_frame`.
+    kernel : Kernel, "adaptive" or list of Kernel, optional
+        "adaptive" takes Gaussians at 1/4, 1/2, 1 and 2 times the median heuristic (times the
+        kernels of categories), so that slow and fast departures are found, and combines their
+        p-values: by the Cauchy combination, or with a bootstrap null by the smallest p-value in
+        the same draws. A list of kernels is combined in the same way. Default `Gaussian()`, with
+        the median heuristic on the conditioning columns; where some hold categories, strings or
+        booleans, the product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
@@ -88,7 +94,7 @@ class KCMTest:
     True
     """
 
-    kernel: Kernel | None = None
+    kernel: Kernel | Sequence[Kernel] | Literal["adaptive"] | None = None
     statistic: StatisticName = "U"
     null: Null | None = None
     method: Method = "auto"
@@ -101,10 +107,7 @@ class KCMTest:
 
     def __post_init__(self) -> None:
         check_option(self.statistic, ("U", "V"), "statistic")
-        if self.kernel is not None and not isinstance(self.kernel, Kernel):
-            raise OptionError(
-                f"`kernel` must be a kernel such as kcm.kernels.Gaussian(); got {self.kernel!r}."
-            )
+        _check_kernel(self.kernel)
         if self.null is not None and not isinstance(self.null, Null):
             raise OptionError(
                 f"`null` must be kcm.Asymptotic() or kcm.MultiplierBootstrap(); got {self.null!r}."
@@ -145,25 +148,26 @@ class KCMTest:
         """
         _check_moment(fitted_moment)
         _check_shared(rng, self.mesh)
-        kernel = _kernel_on(fitted_moment, self.kernel)
-        problem = fitted_moment, kernel, self.statistic, self.null or Asymptotic()
-        contraction, null, certificate = self._computation().outcome(*problem, as_generator(rng))
-        statistic, n = contraction.statistic, fitted_moment.n_obs
-        names = fitted_moment.labels
+        generator, names = as_generator(rng), fitted_moment.labels
+        kernels = _kernels_on(fitted_moment, self.kernel)
+        outcomes = _outcomes(self._computation(), fitted_moment, kernels, self, generator)
+        tests = tuple(_kernel_test(outcome) for outcome in outcomes)
+        found = _together(outcomes, self.statistic)
         return KCMTestResult(
-            statistic=statistic,
-            pvalue=null.pvalue(statistic),
-            null_distribution=null,
-            n_obs=n,
-            kernel=kernel,
-            mmr=statistic / n,
-            statistic_name=self.statistic,
+            statistic=found.statistic,
+            pvalue=found.law.pvalue(found.statistic),
+            null_distribution=found.law,
+            n_obs=fitted_moment.n_obs,
+            kernel=tests[found.leading].kernel,
+            mmr=tests[found.leading].statistic / fitted_moment.n_obs,
+            statistic_name=found.name,
             null_hypothesis=f"{_conditional_mean(names)} = 0",
             alternative=f"{_conditional_mean(names)} is not 0 everywhere",
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=certificate,
+            certificate=found.certificate,
+            kernel_tests=tests,
         )
 
 
@@ -181,10 +185,63 @@ def _check_moment(moment: Any) -> None:
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
 
 
-def _kernel_on(moment: FittedMoment, given: Kernel | None) -> Kernel:
-    """Resolve the kernel, by default the one for the kinds of columns, and check that it fits."""
+def _check_kernel(kernel: Any) -> None:
+    several = isinstance(kernel, list | tuple) and len(kernel) > 0
+    given = kernel if several else [kernel]
+    if kernel is None or _is_adaptive(kernel) or all(isinstance(k, Kernel) for k in given):
+        return
+    raise OptionError(
+        "`kernel` must be a kernel such as kcm.kernels.Gaussian(), a list of one kernel or more, "
+        f'or "adaptive"; got {kernel!r}.'
+    )
+
+
+def _is_adaptive(kernel: Any) -> bool:
+    return isinstance(kernel, str) and kernel == "adaptive"
+
+
+def _outcomes(
+    computation: Computation,
+    moment: FittedMoment,
+    kernels: Sequence[Kernel],
+    test: KCMTest,
+    rng: np.random.Generator,
+) -> list[Outcome]:
+    """Return what each kernel finds, all with the same draws."""
+    state, outcomes = rng.bit_generator.state, []
+    for kernel in kernels:
+        rng.bit_generator.state = state
+        problem = moment, kernel, test.statistic, test.null or Asymptotic()
+        outcomes.append(computation.outcome(*problem, rng))
+    return outcomes
+
+
+def _together(outcomes: Sequence[Outcome], statistic: StatisticName) -> Combined:
+    if len(outcomes) > 1:
+        return combined(outcomes)
+    (one,) = outcomes
+    return Combined(one.contraction.statistic, one.law, one.certificate, statistic, 0)
+
+
+def _kernel_test(outcome: Outcome) -> KernelTest:
+    contraction, law, certificate = outcome
+    statistic = contraction.statistic
+    return KernelTest(contraction.kernel, statistic, law.pvalue(statistic), law, certificate)
+
+
+def _kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
+    """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
+    kinds = moment.labels.kinds
+    if _is_adaptive(given):
+        given = scales_for_kinds(kinds)
+    kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
+    return tuple(_kernel_on(moment, kernel) for kernel in kernels)
+
+
+def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:
+    """Resolve a kernel and check that it fits."""
     labels, points = moment.labels, moment.conditioning
-    kernel = (given or for_kinds(labels.kinds)).resolve(points)
+    kernel = given.resolve(points)
     if kernel.conditionally_positive:
         check_spans_constant(moment)
     unordered = [j for j, kind in enumerate(labels.kinds) if kind == "unordered"]

@@ -12,7 +12,39 @@ from kcm.report import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KCMTestResult"]
+__all__ = ["KCMTestResult", "KernelTest"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelTest:
+    """What one kernel says of the null hypothesis.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        With its bandwidths as numbers.
+    statistic : float
+        n M^2.
+    pvalue : float
+    null_distribution : NullDistribution
+    certificate : Certificate
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
+    >>> result = kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x))
+    >>> len(result.kernel_tests)
+    4
+    """
+
+    kernel: Kernel
+    statistic: float
+    pvalue: float
+    null_distribution: NullDistribution
+    certificate: Certificate
 
 
 @final
@@ -25,7 +57,8 @@ class KCMTestResult:
     Attributes
     ----------
     statistic : float
-        T = n M^2, in squared units of the residual.
+        T = n M^2, in squared units of the residual; of several kernels the combination of their
+        p-values that `statistic_name` tells.
     pvalue : float
         Probability of a statistic this large when the model is right.
     null_distribution : NullDistribution
@@ -33,10 +66,12 @@ class KCMTestResult:
     n_obs : int
         Observations used.
     kernel : Kernel
-        The kernel with its bandwidths as numbers.
+        The kernel with its bandwidths as numbers; of several the one with the smallest p-value.
     mmr : float
-        The squared maximum moment restriction M^2 = T / n; the U estimate can be negative.
-    statistic_name : {"U", "V"}
+        The squared maximum moment restriction M^2 = T / n of `kernel`; the U estimate can be
+        negative.
+    statistic_name : str
+        "U" or "V", or what the combination of several kernels is.
     null_hypothesis, alternative : str
         The two hypotheses in words.
     conditioning_names : tuple of str
@@ -46,6 +81,8 @@ class KCMTestResult:
         Rows left out for missing values.
     certificate : Certificate
         Whether the p-value is exact or low-rank, and how far a low-rank one can be off.
+    kernel_tests : tuple of KernelTest
+        The test of each kernel.
 
     Examples
     --------
@@ -70,6 +107,7 @@ class KCMTestResult:
     theta: str
     n_dropped: int
     certificate: Certificate
+    kernel_tests: tuple[KernelTest, ...]
 
     def __repr__(self) -> str:
         return (
@@ -104,10 +142,10 @@ class KCMTestResult:
             ("Alternative", self.alternative),
             ("Theta", self.theta),
             ("Observations", f"{self.n_obs:,}{_dropped(self.n_dropped)}"),
-            ("Kernel", repr(self.kernel)),
+            *self._kernel_rows(),
             ("Null law", self.null_distribution.describe()),
             *_method_rows(self.certificate),
-            (f"Statistic (n x MMR, {self.statistic_name})", f"{self.statistic:.6g}"),
+            (f"Statistic ({self._statistic_words()})", f"{self.statistic:.6g}"),
             (f"Critical value ({level:.3g})", critical),
             ("p-value", _pvalue(self.pvalue)),
             *_interval_row(self._pvalue_interval()),
@@ -142,6 +180,10 @@ class KCMTestResult:
             "residual_share": self.certificate.residual_share,
             "exact_pvalue_low": self.certificate.pvalue_interval[0],
             "exact_pvalue_high": self.certificate.pvalue_interval[1],
+            "kernel_tests": [
+                {"kernel": repr(one.kernel), "statistic": one.statistic, "pvalue": one.pvalue}
+                for one in self.kernel_tests
+            ],
         }
 
     def to_frame(self) -> "pd.DataFrame":
@@ -149,7 +191,21 @@ class KCMTestResult:
         import pandas as pd
 
         row = self.to_dict() | {"conditioning_names": ", ".join(self.conditioning_names)}
+        row["kernel_tests"] = ", ".join(f"{one.pvalue:.6g}" for one in self.kernel_tests)
         return pd.DataFrame([row])
+
+    def _kernel_rows(self) -> tuple[tuple[str, str], ...]:
+        if len(self.kernel_tests) == 1:
+            return (("Kernel", repr(self.kernel)),)
+        tests = enumerate(self.kernel_tests, start=1)
+        return tuple(
+            (f"Kernel {k}: p = {_pvalue(one.pvalue)}", _starred(one.kernel, self.kernel))
+            for k, one in tests
+        )
+
+    def _statistic_words(self) -> str:
+        single = len(self.kernel_tests) == 1
+        return f"n x MMR, {self.statistic_name}" if single else self.statistic_name
 
     def _pvalue_interval(self) -> tuple[float, float] | None:
         return self.null_distribution.pvalue_interval(self.statistic)
@@ -172,6 +228,10 @@ def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
     statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
     method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
     return ("Method", method), ("Exact p-value within", f"[{_pvalue(low)}, {_pvalue(high)}]")
+
+
+def _starred(kernel: Kernel, leading: Kernel) -> str:
+    return f"{kernel!r}{' (smallest p)' if kernel is leading else ''}"
 
 
 def _dropped(n_dropped: int) -> str:

@@ -1,6 +1,7 @@
 """The front door: test a fitted model."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
@@ -26,7 +27,7 @@ _DEPENDENT = frozenset(
 def specification_test(
     fit: Any,
     conditioning: Any = None,
-    kernel: Kernel | None = None,
+    kernel: Kernel | Sequence[Kernel] | Literal["adaptive"] | None = None,
     statistic: StatisticName = "U",
     null: Null | None = None,
     rng: Any = None,
@@ -56,10 +57,11 @@ def specification_test(
         mentions, or the design columns that vary; for instrumental variables and GMM the exogenous
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index. Strings, booleans and categories are taken too.
-    kernel : Kernel, optional
-        Default `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories
-        where there are such variables (`kcm.kernels.for_frame`); for `EstimationResults` on their
-        own conditioning variables, the kernel of the estimate.
+    kernel : Kernel, "adaptive" or list of Kernel, optional
+        "adaptive" combines Gaussians of four bandwidths, and a list its kernels, as in
+        `kcm.KCMTest`. Default `kcm.kernels.Gaussian()` with the median heuristic, times kernels of
+        categories where there are such variables (`kcm.kernels.for_frame`); for
+        `EstimationResults` on their own conditioning variables, the kernel of the estimate.
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional

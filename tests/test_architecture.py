@@ -30,6 +30,7 @@ ROWS = (
     ("residual_bounds", "null", "embedding"),
     ("certificate",),
     ("computation", "results"),
+    ("combination",),
     ("adapters", "omnibus"),
     ("specification",),
     ("estimators", "classical"),

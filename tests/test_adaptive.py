@@ -1,0 +1,122 @@
+"""Several kernels in one test. Referees: SciPy's Cauchy law, slow loops, size checks."""
+
+import numpy as np
+import pytest
+import scipy
+import statsmodels.api as sm
+from refusals import messages
+
+import kcm
+from kcm.combination import CauchyCombination
+from kcm.exceptions import OptionError
+from kcm.kernels import AitchisonAitken, Gaussian, Laplace, MedianHeuristic
+
+
+@pytest.fixture
+def fit(rng):
+    x = rng.normal(size=(150, 2))
+    y = 1.0 + x.sum(axis=1) + 0.4 * np.sin(4 * x[:, 0]) + rng.normal(size=150)
+    return sm.OLS(y, sm.add_constant(x)).fit()
+
+
+def test_the_members_are_the_tests_at_four_bandwidths(fit):
+    result = kcm.specification_test(fit, kernel="adaptive")
+    for one, multiple in zip(result.kernel_tests, (0.25, 0.5, 1.0, 2.0), strict=True):
+        alone = kcm.specification_test(fit, kernel=Gaussian(MedianHeuristic(multiple)))
+        assert one.pvalue == alone.pvalue
+        assert one.statistic == alone.statistic
+        assert repr(one.kernel) == repr(alone.kernel)
+
+
+def test_the_pvalue_is_the_cauchy_combination(fit):
+    result = kcm.specification_test(fit, kernel="adaptive")
+    pvalues = np.array([one.pvalue for one in result.kernel_tests])
+    combined = 0.5 - np.arctan(np.mean(np.tan((0.5 - pvalues) * np.pi))) / np.pi
+    assert result.pvalue == pytest.approx(combined, rel=1e-10)
+    assert result.certificate.pvalue_interval == (result.pvalue, result.pvalue)
+    leading = result.kernel_tests[int(np.argmin(pvalues))]
+    assert result.kernel is leading.kernel
+    assert result.mmr == leading.statistic / result.n_obs
+
+
+def test_the_combined_law_is_the_standard_cauchy():
+    law = CauchyCombination(3)
+    for t in (-30.0, 0.0, 2.0, 1e6, 1e12):
+        assert law.pvalue(t) == pytest.approx(scipy.stats.cauchy.sf(t), rel=1e-12)
+    for level in (1e-6, 0.05, 0.5, 0.99):
+        assert law.pvalue(law.critical_value(level)) == pytest.approx(level, rel=1e-12)
+
+
+def test_draws_give_the_smallest_pvalue_its_own_law(fit):
+    null = kcm.MultiplierBootstrap(199)
+    kernels = [Gaussian(), Laplace()]
+    result = kcm.specification_test(fit, kernel=kernels, null=null, rng=3)
+    values = []
+    for kernel in kernels:
+        alone = kcm.specification_test(fit, kernel=kernel, null=null, rng=3)
+        values.append([alone.statistic, *alone.null_distribution.draws])
+    values = np.array(values)
+    smallest = [
+        min(np.mean(row >= row[b] - 1e-9 * np.abs(row).max()) for row in values) for b in range(200)
+    ]
+    expected = np.mean([least <= smallest[0] + 1e-12 for least in smallest])
+    assert result.pvalue == pytest.approx(expected, abs=1e-12)
+    assert result.statistic == pytest.approx(-np.log10(smallest[0]))
+    assert result.null_distribution.pvalue_interval(result.statistic) is not None
+
+
+def test_a_list_of_one_kernel_is_that_kernel(fit):
+    one, alone = (kcm.specification_test(fit, kernel=k) for k in ([Laplace()], Laplace()))
+    assert one.to_dict() == alone.to_dict()
+
+
+def test_the_summary_and_the_table_show_each_kernel(fit):
+    result = kcm.specification_test(fit, kernel="adaptive")
+    text = str(result.summary())
+    assert text.count("Kernel ") >= 4
+    assert text.count("(smallest p)") == 1
+    assert len(result.to_dict()["kernel_tests"]) == 4
+    assert len(result.to_frame()) == 1
+
+
+def test_categories_keep_their_kernel_at_each_bandwidth(rng):
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": rng.normal(size=90), "city": np.resize(["a", "b", "c"], 90)})
+    fit = sm.OLS(rng.normal(size=90), np.ones((90, 1))).fit()
+    result = kcm.specification_test(fit, conditioning=frame, kernel="adaptive")
+    assert len(result.kernel_tests) == 4
+    assert all("AitchisonAitken" in repr(one.kernel) for one in result.kernel_tests)
+    only = kcm.specification_test(fit, conditioning=frame[["city"]], kernel="adaptive")
+    assert len(only.kernel_tests) == 1
+    assert isinstance(only.kernel, AitchisonAitken)
+
+
+def test_low_rank_members_have_a_joint_certificate(rng):
+    x = rng.normal(size=(400, 2))
+    moment = kcm.FittedMoment(rng.normal(size=400), x)
+    exact = kcm.KCMTest("adaptive").run(moment)
+    certificate = kcm.KCMTest("adaptive", method="low-rank").run(moment).certificate
+    low, high = certificate.pvalue_interval
+    assert low <= exact.pvalue <= high
+    assert certificate.method == "low-rank"
+
+
+def test_what_is_no_kernel_is_refused():
+    given = ["'gaussian'", "[]", "[kcm.kernels.Gaussian(), 'laplace']", "3", "sys.path"]
+    told = messages([f"kcm.KCMTest({kernel})" for kernel in given], "OptionError")
+    assert len(told) == len(given)
+    assert all("`kernel` must be a kernel such as" in line for line in told)
+
+
+def test_draws_that_stop_are_refused_with_several_kernels(fit):
+    null = kcm.MultiplierBootstrap(999, stop="confidence")
+    with pytest.raises(OptionError, match="leave `stop` out"):
+        kcm.specification_test(fit, kernel="adaptive", null=null, rng=0)
+
+
+def test_a_multiple_that_is_no_positive_number_is_refused():
+    given = ["0.0", "-1.0", "float('nan')", "True", "'half'"]
+    told = messages([f"kcm.kernels.MedianHeuristic({m})" for m in given], "OptionError")
+    assert len(told) == len(given)
+    assert all("`multiple` must be" in line for line in told)
