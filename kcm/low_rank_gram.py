@@ -22,6 +22,7 @@ from kcm.gram.operator import Contracted
 from kcm.gram.passes import KERNEL_COST, fetched, pass_over_rows, placed
 from kcm.gram.traversal import Sums
 from kcm.kernels import Kernel
+from kcm.kernels.base import check_definite
 from kcm.low_rank import low_rank_factor
 
 __all__ = ["LowRankGram", "low_rank_gram"]
@@ -195,6 +196,7 @@ def low_rank_gram(
     """
     execution = execution or Execution()
     _check_tolerance(tolerance, len(points), execution)
+    check_definite(kernel, "a low-rank factor")
     own = gram.diagonal(kernel, points)
     _check_values(kernel, points, own)
     sample = _Sample(kernel, points, own, rows_by_value(points), execution)

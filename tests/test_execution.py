@@ -36,7 +36,7 @@ def test_single_precision_is_close_to_double(kernel, columns, rng):
 
 def test_kernels_are_evaluated_in_single_precision_where_that_is_harmless(rng):
     x = rng.normal(size=(500, 2))
-    kernel, points = in_precision(Gaussian(1.0), x + 1e6, "single")
+    kernel, points, _ = in_precision(Gaussian(1.0), x + 1e6, "single")
     assert points.dtype == np.float32
     assert kernel.bandwidth.dtype == np.float32
 

@@ -62,7 +62,7 @@ def test_positions_are_not_moved_in_single_precision(n):
     # constant along its diagonals, so that a shift by a whole number would find other entries
     matrix = np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 5)
     positions = np.arange(float(n))[:, None]
-    kernel, points = in_precision(Precomputed(matrix), positions, "single")
+    kernel, points, _ = in_precision(Precomputed(matrix), positions, "single")
     assert points.dtype == np.float64
     np.testing.assert_array_equal(kernel.cross(jnp.asarray(points), jnp.asarray(points)).shape, n)
 

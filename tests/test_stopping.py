@@ -303,7 +303,7 @@ class TestBootstrap:
     def test_summary_and_record_show_draws_and_interval(self, moments, stop):
         result = run(moments[0.0], n_resamples=99_999, stop=stop)
         law = result.null_distribution
-        text, record = str(result.summary()), result.to_dict()
+        text, record = " ".join(str(result.summary()).split()), result.to_dict()
         assert f"{len(law.draws)} of 99,999 draws (stopped: {stop})" in text
         assert "p-value, 95 % interval" in text
         ends = law.pvalue_interval(result.statistic)

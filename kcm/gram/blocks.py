@@ -46,9 +46,9 @@ def in_precision(
     """
     if precision == "double":
         return kernel, x, precision
-    centred = _centred(x)
-    moved, chosen = centred.astype(np.float32), _tried(centred)
     with np.errstate(all="ignore"):
+        centred = _centred(x)
+        moved, chosen = centred.astype(np.float32), _tried(centred)
         lower = jax.tree.map(_single, kernel)
         exact, tried = _values(kernel, x[chosen]), _values(lower, moved[chosen])
         error, largest = (np.abs(a).max(axis=(1, 2)) for a in (tried - exact, exact))

@@ -131,7 +131,7 @@ def _on_one_device(
     n_pairs = layout.count * (layout.count + 1) // 2
     n_columns = sum(value[0, 0].size for name, value in tiles.items() if name != "x")
     cost = float(layout.rows**2 * (n_columns + KERNEL_COST))
-    step = max(1, int(CHUNK / cost))
+    step = max(1, int(CHUNK / max(cost, 1)))
     if step >= n_pairs:
         return _whole(visit, kernel, tiles, layout.count)
     state = _start(visit, kernel, tiles)
@@ -168,7 +168,7 @@ def _line_on_one_device(
     execution: Execution,
     cost: int,
 ) -> Sums:
-    step = max(1, int(CHUNK / cost))
+    step = max(1, int(CHUNK / max(cost, 1)))
     if step >= layout.count:
         return _line_whole(visit, shared, tiles, layout.count)
     sums = _line_start(visit, shared, tiles)
