@@ -62,7 +62,7 @@ def test_plain_numbers_and_words(moment):
     result = kcm.KCMTest().run(moment)
     assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
     frame = result.to_frame()
-    assert frame.shape == (1, 19)
+    assert frame.shape == (1, 20)
     assert frame.loc[0, "pvalue"] == result.pvalue
     assert "\n" not in repr(result)
     assert "0x" not in repr(result)

@@ -105,6 +105,19 @@ CLUSTERED = {
 }
 
 
+ADAPTIVE = {
+    "cauchy": {"kernel": "adaptive"},
+    "smallest": {"kernel": "adaptive", "null": kcm.MultiplierBootstrap(199)},
+}
+
+
+@pytest.mark.parametrize("name", ["ols-d1-normal", "ols-d5-heteroskedastic"])
+def test_size_of_the_adaptive_test(name):
+    low, high = BOUNDS[200]
+    rates = rejection_rates(DESIGNS[name], 200, ADAPTIVE)
+    assert all(low <= rate <= high for rate in rates.values()), rates
+
+
 def clustered_tests(size, names):
     groups = np.arange(200) // size
     made = {name: CLUSTERED[name] for name in names}

@@ -3,7 +3,8 @@
     python tests/performance/scaling.py ROAD N
 
 ROAD: exact, low-rank or auto (kcm's test of OLS on five regressors, asymptotic null), statistic
-(the exact v'Kv alone), or dense (scikit-learn's Gram matrix, NumPy's form and eigenvalues). Prints
+(the exact v'Kv alone), dense (scikit-learn's Gram matrix, NumPy's form and eigenvalues), or
+prototype (the least that a low-rank test can do). Prints
 one JSON object; growth is the peak of the process's memory beyond what it held, data and imports,
 before the call. Linux only.
 """
@@ -63,6 +64,13 @@ def dense_of(n: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     return test(300), test(n)
 
 
+def prototype_of(n: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    from prototype import TILE, prototype
+
+    small, large = ols_data(TILE * 2), ols_data(n)
+    return lambda: prototype(small), lambda: prototype(large)
+
+
 def dense(data: dict[str, np.ndarray], rbf_kernel: Callable[..., np.ndarray]) -> float:
     """Return the statistic and the eigenvalues of its null law with the whole matrix in memory."""
     psi, jacobian, influence = data["psi"], data["jacobian"], data["influence"]
@@ -77,7 +85,7 @@ def dense(data: dict[str, np.ndarray], rbf_kernel: Callable[..., np.ndarray]) ->
 
 
 def main(road: str, n: int) -> None:
-    makers = {"statistic": statistic_of, "dense": dense_of}
+    makers = {"statistic": statistic_of, "dense": dense_of, "prototype": prototype_of}
     small, large = makers[road](n) if road in makers else test_of(road, n)
     small()
     before = memory("VmRSS")
