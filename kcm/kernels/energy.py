@@ -3,27 +3,18 @@
 from typing import final
 
 import equinox as eqx
-import numpy as np
-from jaxtyping import Float
 
 from kcm._typing import Point, Value
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import safe_root, squared_distance
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    MedianHeuristic,
-    as_bandwidth,
-    check_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
-from kcm.kernels.base import Kernel
+from kcm.kernels._scaled import BandwidthKernel
+from kcm.kernels.bandwidth import numbers
 
 __all__ = ["Energy"]
 
 
 @final
-class Energy(Kernel):
+class Energy(BandwidthKernel):
     r"""The energy kernel, minus a power of the distance.
 
     .. math:: k(x, y) = -\bigl(\textstyle\sum_j (x_j - y_j)^2 / h_j^2\bigr)^{\beta / 2}
@@ -69,11 +60,9 @@ class Energy(Kernel):
     -5.0
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
     exponent: float | int = eqx.field(static=True, default=1.0)
 
     def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
         if isinstance(self.exponent, bool) or not isinstance(self.exponent, float | int):
             raise OptionError(f"`exponent` must be a number; got {self.exponent!r}.")
         if not 0 < self.exponent < 2:
@@ -91,6 +80,3 @@ class Energy(Kernel):
     @property
     def conditionally_positive(self) -> bool:
         return True
-
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return Energy(resolve_bandwidth(self.bandwidth, x), self.exponent)

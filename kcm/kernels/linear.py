@@ -5,24 +5,17 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    as_bandwidth,
-    check_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
-from kcm.kernels.base import Kernel
+from kcm.kernels._scaled import BandwidthKernel
+from kcm.kernels.bandwidth import Bandwidth, as_bandwidth, numbers
 
 __all__ = ["Linear"]
 
 
 @final
-class Linear(Kernel):
+class Linear(BandwidthKernel):
     r"""The linear kernel.
 
     .. math:: k(x, y) = \textstyle\sum_j x_j y_j / h_j^2
@@ -51,9 +44,6 @@ class Linear(Kernel):
 
     bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default=1.0)
 
-    def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
-
     def __call__(self, x: Point, y: Point) -> Value:
         h = numbers(self.bandwidth)
         return jnp.sum((x / h) * (y / h))
@@ -62,6 +52,3 @@ class Linear(Kernel):
         h = numbers(self.bandwidth)
         a, b = (jax.vmap(lambda point: point / h)(points) for points in (x, y))
         return a @ b.T
-
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return Linear(resolve_bandwidth(self.bandwidth, x))

@@ -4,20 +4,12 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._typing import Columns, Point, Value
+from kcm._typing import Columns
 from kcm.exceptions import OptionError
-from kcm.kernels._distances import half_squares, safe_root, squared_distance
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    MedianHeuristic,
-    as_bandwidth,
-    check_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
+from kcm.kernels._distances import safe_root
+from kcm.kernels._scaled import DistanceKernel
 from kcm.kernels.base import Kernel
 
 __all__ = ["Matern"]
@@ -26,7 +18,7 @@ SMOOTHNESS = (0.5, 1.5, 2.5)
 
 
 @final
-class Matern(Kernel):
+class Matern(DistanceKernel):
     r"""The Matern kernel of smoothness 1/2, 3/2 or 5/2.
 
     .. math:: k = e^{-r}, \qquad k = (1 + \sqrt3 r) e^{-\sqrt3 r}, \qquad
@@ -60,33 +52,24 @@ class Matern(Kernel):
     0.4834
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
     nu: float = eqx.field(static=True, default=1.5)
 
     def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
         if self.nu not in SMOOTHNESS:
             raise OptionError(f"`nu` must be 0.5, 1.5 or 2.5; got {self.nu!r}.")
-
-    def __call__(self, x: Point, y: Point) -> Value:
-        return _matern(squared_distance(x, y, numbers(self.bandwidth)), self.nu)
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         if self.nu == SMOOTHNESS[0]:
             # the root of a square that is rounded is off by the root of the rounding: pairs of
             # equal points would lose half of the digits
-            return super().cross(x, y)
-        return _matern(-2 * half_squares(x, y, numbers(self.bandwidth)), self.nu)
+            return Kernel.cross(self, x, y)
+        return super().cross(x, y)
 
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return Matern(resolve_bandwidth(self.bandwidth, x), self.nu)
-
-
-def _matern(squares: Float[Array, "..."], nu: float) -> Float[Array, "..."]:
-    squares = 2 * nu * squares
-    r = safe_root(squares)
-    if nu == SMOOTHNESS[0]:
-        return jnp.exp(-r)
-    if nu == SMOOTHNESS[1]:
-        return (1 + r) * jnp.exp(-r)
-    return (1 + r + squares / 3) * jnp.exp(-r)
+    def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
+        squares = -4 * self.nu * half_squares
+        r = safe_root(squares)
+        if self.nu == SMOOTHNESS[0]:
+            return jnp.exp(-r)
+        if self.nu == SMOOTHNESS[1]:
+            return (1 + r) * jnp.exp(-r)
+        return (1 + r + squares / 3) * jnp.exp(-r)

@@ -3,27 +3,16 @@
 from typing import final
 
 import equinox as eqx
-import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._typing import Columns, Point, Value
-from kcm.kernels._distances import half_squares, squared_distance
-from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    MedianHeuristic,
-    as_bandwidth,
-    check_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
-from kcm.kernels.base import Kernel
+from kcm.kernels._parameters import Parameter, as_parameter, as_scalar, check_positive
+from kcm.kernels._scaled import DistanceKernel
 
 __all__ = ["RationalQuadratic"]
 
 
 @final
-class RationalQuadratic(Kernel):
+class RationalQuadratic(DistanceKernel):
     r"""The rational quadratic kernel.
 
     .. math:: k(x, y) = \bigl(1 + \tfrac{1}{2\alpha}
@@ -57,24 +46,11 @@ class RationalQuadratic(Kernel):
     0.6667
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
     alpha: Parameter = eqx.field(converter=as_scalar, default=1.0)
 
     def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
         check_positive(self.alpha, "alpha")
 
-    def __call__(self, x: Point, y: Point) -> Value:
-        squares = squared_distance(x, y, numbers(self.bandwidth))
-        return _rational_quadratic(squares, as_parameter(self.alpha))
-
-    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        squares = -2 * half_squares(x, y, numbers(self.bandwidth))
-        return _rational_quadratic(squares, as_parameter(self.alpha))
-
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return RationalQuadratic(resolve_bandwidth(self.bandwidth, x), self.alpha)
-
-
-def _rational_quadratic(squares: Float[Array, "..."], alpha: Numbers) -> Float[Array, "..."]:
-    return (1 + squares / (2 * alpha)) ** -alpha
+    def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
+        alpha = as_parameter(self.alpha)
+        return (1 - half_squares / alpha) ** -alpha

@@ -7,17 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._typing import Columns, Point, Value
-from kcm.kernels._distances import half_squares, squared_distance
+from kcm._typing import Point, Value
 from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    MedianHeuristic,
-    as_bandwidth,
-    check_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
+from kcm.kernels._scaled import BandwidthKernel, DistanceKernel
+from kcm.kernels.bandwidth import numbers
 from kcm.kernels.base import Kernel
 
 __all__ = ["Gaussian", "InverseMultiquadric", "Laplace"]
@@ -28,7 +21,7 @@ RATIO_ERROR = 1e-14
 
 
 @final
-class Gaussian(Kernel):
+class Gaussian(DistanceKernel):
     r"""The Gaussian kernel.
 
     .. math:: k(x, y) = \exp\bigl(-\tfrac12 \textstyle\sum_j (x_j - y_j)^2 / h_j^2\bigr)
@@ -52,28 +45,17 @@ class Gaussian(Kernel):
     0.6065
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
-
-    def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
-
-    def __call__(self, x: Point, y: Point) -> Value:
-        return jnp.exp(-squared_distance(x, y, numbers(self.bandwidth)) / 2)
-
-    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        return jnp.exp(half_squares(x, y, numbers(self.bandwidth)))
+    def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.exp(half_squares)
 
     def power_of(self, other: Kernel) -> int | None:
         if not isinstance(other, Gaussian):
             return None
         return _whole_ratio(numbers(other.bandwidth), numbers(self.bandwidth), 2)
 
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return Gaussian(resolve_bandwidth(self.bandwidth, x))
-
 
 @final
-class Laplace(Kernel):
+class Laplace(BandwidthKernel):
     r"""The Laplace kernel.
 
     .. math:: k(x, y) = \exp\bigl(-\textstyle\sum_j |x_j - y_j| / h_j\bigr)
@@ -98,11 +80,6 @@ class Laplace(Kernel):
     0.3679
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
-
-    def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
-
     def __call__(self, x: Point, y: Point) -> Value:
         return jnp.exp(-jnp.sum(jnp.abs(x - y) / numbers(self.bandwidth)))
 
@@ -111,12 +88,9 @@ class Laplace(Kernel):
             return None
         return _whole_ratio(numbers(other.bandwidth), numbers(self.bandwidth), 1)
 
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return Laplace(resolve_bandwidth(self.bandwidth, x))
-
 
 @final
-class InverseMultiquadric(Kernel):
+class InverseMultiquadric(DistanceKernel):
     r"""The inverse multiquadric kernel.
 
     .. math:: k(x, y) = \bigl(1 + \textstyle\sum_j (x_j - y_j)^2 / h_j^2\bigr)^{-\gamma}
@@ -142,22 +116,13 @@ class InverseMultiquadric(Kernel):
     0.7071
     """
 
-    bandwidth: Bandwidth = eqx.field(converter=as_bandwidth, default_factory=MedianHeuristic)
     exponent: Parameter = eqx.field(converter=as_scalar, default=0.5)
 
     def __check_init__(self) -> None:
-        check_bandwidth(self.bandwidth)
         check_positive(self.exponent, "exponent")
 
-    def __call__(self, x: Point, y: Point) -> Value:
-        return (1 + squared_distance(x, y, numbers(self.bandwidth))) ** -as_parameter(self.exponent)
-
-    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        squares = -2 * half_squares(x, y, numbers(self.bandwidth))
-        return (1 + squares) ** -as_parameter(self.exponent)
-
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        return InverseMultiquadric(resolve_bandwidth(self.bandwidth, x), self.exponent)
+    def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
+        return (1 - 2 * half_squares) ** -as_parameter(self.exponent)
 
 
 def _whole_ratio(large: Numbers, small: Numbers, power: int) -> int | None:
