@@ -131,15 +131,32 @@ def _on_one_device(
     n_pairs = layout.count * (layout.count + 1) // 2
     n_columns = sum(value[0, 0].size for name, value in tiles.items() if name != "x")
     cost = float(layout.rows**2 * (n_columns + KERNEL_COST))
-    step = max(1, int(CHUNK / max(cost, 1)))
-    if step >= n_pairs:
+    if n_pairs * cost <= CHUNK:
         return _whole(visit, kernel, tiles, layout.count)
-    state = _start(visit, kernel, tiles)
-    with progress_bar(n_pairs * cost, "Gram matrix", execution.progress) as done:
-        for visited in range(0, n_pairs, step):
-            state = jax.block_until_ready(_advance(visit, kernel, tiles, state, layout.count, step))
-            done(min(step, n_pairs - visited) * cost)
-    return state[0]
+
+    def advance(state: Any, first: int, last: int) -> Any:
+        return _advance(visit, kernel, tiles, state, layout.count, last - first)
+
+    start = _start(visit, kernel, tiles)
+    return _in_pieces(advance, start, n_pairs, cost, "Gram matrix", execution)[0]
+
+
+def _in_pieces(
+    advance: Callable[[Any, int, int], Any],
+    state: Any,
+    count: int,
+    cost: float,
+    label: str,
+    execution: Execution,
+) -> Any:
+    """Advance a state by pieces of work, between which a bar moves and the user may interrupt."""
+    step = max(1, int(CHUNK / cost))
+    with progress_bar(count * cost, label, execution.progress) as done:
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            state = jax.block_until_ready(advance(state, first, last))
+            done((last - first) * cost)
+    return state
 
 
 @partial(jax.jit, static_argnames="visit")
@@ -168,16 +185,11 @@ def _line_on_one_device(
     execution: Execution,
     cost: int,
 ) -> Sums:
-    step = max(1, int(CHUNK / max(cost, 1)))
-    if step >= layout.count:
+    if layout.count * cost <= CHUNK:
         return _line_whole(visit, shared, tiles, layout.count)
-    sums = _line_start(visit, shared, tiles)
-    with progress_bar(layout.count * cost, "Low rank", execution.progress) as done:
-        for first in range(0, layout.count, step):
-            last = min(first + step, layout.count)
-            sums = _line_advance(visit, shared, tiles, sums, first, last)
-            sums = jax.block_until_ready(sums)
-            done((last - first) * cost)
+    advance = partial(_line_advance, visit, shared, tiles)
+    start = _line_start(visit, shared, tiles)
+    sums: Sums = _in_pieces(advance, start, layout.count, cost, "Low rank", execution)
     return sums
 
 
