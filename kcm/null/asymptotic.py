@@ -1,6 +1,5 @@
 """The asymptotic null law, deterministic and without draws."""
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
-from kcm.null.low_rank_form import low_rank_form, low_rank_sums
+from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
@@ -103,12 +102,11 @@ class Asymptotic(Null):
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
             return spectral_law(form_matrix(contraction, codes))
-        if isinstance(contraction.gram, LowRankGram) and not few:
-            return low_rank_cumulant_law(contraction, codes)
-        scaled, unit = in_units(contraction)
         if few:
-            return cumulant_law(form_matrix(scaled, codes), unit)
-        return tiled_cumulant_law(scaled, codes, unit)
+            return cumulant_law(form_matrix(contraction, codes), size_of(contraction) ** 2)
+        if isinstance(contraction.gram, LowRankGram):
+            return low_rank_cumulant_law(contraction, codes)
+        return tiled_cumulant_law(contraction, codes)
 
 
 def _check_multipliers(m: int, null: Asymptotic) -> None:
@@ -133,29 +131,11 @@ def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
     return WeightedChiSquare(weights, float(np.trace(form) - weights.sum()))
 
 
-def in_units(contraction: Contraction) -> tuple[Contraction, float]:
-    """Return a contraction with residuals of about 1, and the unit of its form B.
-
-    The third cumulant of residuals of 1e60 or 1e-60 is no double. The unit is a power of two, so
-    that nothing is rounded.
-    """
-    c = contraction
-    size = float(np.sqrt(np.mean(c.scaled_residuals**2)))
-    unit = math.ldexp(1.0, math.frexp(size)[1])
-    scaled = dataclasses.replace(
-        c,
-        scaled_residuals=c.scaled_residuals / unit,
-        scaled_influence=c.scaled_influence / unit,
-        projection=c.projection / unit,
-    )
-    return scaled, unit**2
-
-
 def cumulant_law(form: Float[np.ndarray, "m m"], unit: float) -> PearsonIII:
-    """Return the Pearson III law with the first three cumulants of the spectral law of unit B."""
-    free = form - np.diag(np.diag(form))
+    """Return the Pearson III law with the first three cumulants of the spectral law."""
+    free = (form - np.diag(np.diag(form))) / unit
     cubes = float(np.sum(free * (free @ free)))
-    return _pearson(float(np.trace(form)), float(np.sum(free**2)), cubes, unit)
+    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit)
 
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
@@ -165,21 +145,23 @@ def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]
     return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2)
 
 
-def tiled_cumulant_law(
-    contraction: Contraction, codes: Int[np.ndarray, " n"], unit: float
-) -> PearsonIII:
+def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from tiles, without holding B."""
-    sums = form_sums(contraction, codes)
+    sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
 
     def apply(v: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:
-        return apply_form(contraction, codes, v) - sums.diagonal[:, None] * v
+        return (apply_form(contraction, codes, v) - sums.diagonal[:, None] * v) / unit
 
     cubes = _trace_of_cube(apply, _probes(contraction, codes))
-    return _pearson(float(sums.diagonal.sum()), sums.off_diagonal_squares, cubes, unit)
+    trace, squares = float(sums.diagonal.sum()) / unit, sums.off_diagonal_squares / unit**2
+    return _pearson(trace, squares, cubes, unit)
 
 
 def _pearson(trace: float, squares: float, cubes: float, unit: float) -> PearsonIII:
-    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit."""
+    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit.
+
+    Cubes of residuals of 1e60 or 1e-60 are no doubles.
+    """
     if not squares > 0:
         raise DataError(
             "the null law is a constant: no pair of observations is within reach of the kernel. "

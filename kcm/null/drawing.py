@@ -34,7 +34,9 @@ def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
         return partial(_quadratic, form_matrix(contraction, codes))
     if isinstance(contraction.gram, LowRankGram):
         return partial(low_rank_draws, low_rank_form(contraction), codes)
-    return partial(draw, contraction, codes)
+    return partial(
+        draw, contraction, codes, largest_value(contraction.kernel, contraction.conditioning)
+    )
 
 
 def _quadratic(
@@ -46,20 +48,24 @@ def _quadratic(
 def draw(
     contraction: Contraction,
     codes: Int[np.ndarray, " n"],
+    largest: float,
     multipliers: Float[np.ndarray, "b m"],
 ) -> Float[np.ndarray, " b"]:
     """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
 
     A draw in single precision that comes close to the statistic is computed again in double, so
-    that the p-value is that of double precision.
+    that the p-value is that of double precision. The terms of a form may cancel: its rounding is
+    in units of max |k| sum v_i^2, `largest` being max |k|.
     """
-    execution = contraction.gram.execution
-    draws, size = _draws(contraction, codes, multipliers, execution.of_draws)
+    c, execution = contraction, contraction.gram.execution
+    draws, summed = _draws(c, codes, multipliers, execution.of_draws)
     if execution.precision == "mixed":
+        squares = np.bincount(codes, np.sum(c.scaled_residuals**2, axis=1))
+        rounded = summed + c.factor * largest * (multipliers**2 @ squares)
         # a draw that is not finite is close, too
-        close = ~(np.abs(draws - contraction.statistic) > CLOSE * size)
+        close = ~(np.abs(draws - c.statistic) > CLOSE * rounded)
         if close.any():
-            draws[close] = _draws(contraction, codes, multipliers[close], "double")[0]
+            draws[close] = _draws(c, codes, multipliers[close], "double")[0]
     return draws
 
 
@@ -69,18 +75,13 @@ def _draws(
     multipliers: Float[np.ndarray, "b m"],
     precision: Precision,
 ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
-    """Return draws, and the size of what is rounded in them.
-
-    The terms of a form may cancel: its rounding is in units of max |k| sum v_i^2.
-    """
+    """Return draws, and the size of what is summed in them."""
     c = contraction
     w = np.ascontiguousarray(multipliers.T[codes])
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
     forms = c.gram.forms(columns, precision)
     plain = forms.reshape(c.scaled_residuals.shape[1], -1).sum(axis=0)
-    squares = np.sum(c.scaled_residuals**2, axis=1)
-    removed = (c.removed * squares) @ w**2
+    removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
     corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
-    rounded = largest_value(c.kernel, c.conditioning) * (squares @ w**2)
-    size = np.abs(plain) + np.abs(corrected) + rounded
-    return c.factor * (plain - removed + corrected), c.factor * size
+    summed = np.abs(plain) + np.abs(corrected)
+    return c.factor * (plain - removed + corrected), c.factor * summed

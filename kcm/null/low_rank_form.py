@@ -36,6 +36,7 @@ __all__ = [
     "low_rank_matrix",
     "low_rank_sums",
     "rows_in_units",
+    "size_of",
 ]
 
 # Variance of a combination of influences, each of size 1, that counts as none.
@@ -98,10 +99,11 @@ def low_rank_form(contraction: Contraction) -> LowRankForm:
     inner, unseen = _split(c, gram)
     rows, back = _in_units(c, unseen)
     moved = np.stack([back @ part.T / n for part in np.split(inner, q, axis=1)])
-    squares = np.sum((c.scaled_residuals / _unit(c)) ** 2, axis=1)
+    unit = size_of(c)
+    squares = np.sum((c.scaled_residuals / unit) ** 2, axis=1)
     excess = squares * (gram.residual - c.removed)
     numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
-    return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, _unit(c))
+    return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, unit)
 
 
 def _split(
@@ -214,7 +216,7 @@ def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.nda
 
 def form_factor(contraction: Contraction) -> float:
     """Return what B is multiplied with when its rows are in units of the residuals."""
-    return contraction.factor * _unit(contraction) ** 2
+    return contraction.factor * size_of(contraction) ** 2
 
 
 def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
@@ -225,7 +227,8 @@ def rows_in_units(contraction: Contraction) -> dict[str, np.ndarray]:
     return _in_units(contraction, contraction.projection)[0]
 
 
-def _unit(contraction: Contraction) -> float:
+def size_of(contraction: Contraction) -> float:
+    """Return the size of the residuals, their unit."""
     return float(np.sqrt(np.mean(contraction.scaled_residuals**2)))
 
 
@@ -233,7 +236,7 @@ def _in_units(
     c: Contraction, moved: Float[np.ndarray, "n p"]
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "p p"]]:
     """Return r, D and l in units, and the matrix that takes S' to the parameters of this l."""
-    unit = _unit(c)
+    unit = size_of(c)
     forth, back = _whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
     rows = {
         "residuals": c.scaled_residuals / unit,
