@@ -14,7 +14,7 @@ from kcm.computation import Outcome
 from kcm.exceptions import OptionError
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
-from kcm.null.stopping import AllDraws
+from kcm.null.stopping import TIE, AllDraws
 
 __all__ = ["CauchyCombination", "Combined", "combined"]
 
@@ -103,8 +103,10 @@ def combined(outcomes: Sequence[Outcome]) -> Combined:
 
     Examples
     --------
-    >>> combined.__module__
-    'kcm.combination'
+    >>> import kcm
+    >>> x, psi = np.random.default_rng(0).normal(size=(2, 60))
+    >>> kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x)).null_distribution.describe()
+    'Cauchy combination of the p-values of 4 kernels'
     """
     laws = [outcome.law for outcome in outcomes]
     pvalues = np.array([o.law.pvalue(o.contraction.statistic) for o in outcomes])
@@ -143,7 +145,7 @@ def _smallest(
 def _shares(values: Float[np.ndarray, "k b"]) -> Float[np.ndarray, "k b"]:
     """Return, within each row, the share of numbers that are at least each number."""
     ascending = np.sort(values, axis=1)
-    width = 1e-9 * np.abs(values).max(axis=1, keepdims=True)
+    width = TIE * np.abs(values).max(axis=1, keepdims=True)
     rows = zip(ascending, values - width, strict=True)
     below = [np.searchsorted(row, least) for row, least in rows]
     return 1 - np.array(below) / values.shape[1]

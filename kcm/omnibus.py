@@ -233,7 +233,7 @@ def _kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
     if _is_adaptive(given):
-        given = scales_for_kinds(kinds)
+        given = scales_for_kinds(kinds, moment.conditioning)
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
 

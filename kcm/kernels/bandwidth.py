@@ -2,7 +2,6 @@
 
 import abc
 import warnings
-from numbers import Real
 from typing import Any, final
 
 import equinox as eqx
@@ -53,18 +52,11 @@ class MedianHeuristic(BandwidthRule):
     where z are the columns divided by their standard deviations. A Gaussian kernel then is
     exp(-D / median D) with D the squared distances of z.
 
-    times `multiple`.
-
     Exact up to 4,096 rows. Above that on 4,096 rows drawn without replacement with the fixed seed
     20200720, after sorting the rows by their distance from the mean, so that the order of rows and
     columns does not matter. Where more than half of
     the distances are zero the median is replaced by the mean of the distances that are not, with
     a `TiedDistancesWarning`.
-
-    Parameters
-    ----------
-    multiple : float
-        Positive. Default 1: a smaller one looks at finer structure.
 
     Examples
     --------
@@ -73,22 +65,12 @@ class MedianHeuristic(BandwidthRule):
     array([1.4142])
     """
 
-    multiple: float = eqx.field(default=1.0, static=True)
-
-    def __check_init__(self) -> None:
-        if isinstance(self.multiple, bool) or not isinstance(self.multiple, Real):
-            raise OptionError(f"`multiple` must be a number; got {self.multiple!r}.")
-        check_positive(float(self.multiple), "multiple")
-
-    def __repr__(self) -> str:
-        return "MedianHeuristic()" if self.multiple == 1 else f"MedianHeuristic({self.multiple:g})"
-
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
         x = np.asfortranarray(x)
         deviation = _deviations(x)
         distances = scipy.spatial.distance.pdist(_at_most(MAX_ROWS, x) / deviation)
-        return deviation * (self.multiple * _median_distance(distances) / np.sqrt(2.0))
+        return deviation * (_median_distance(distances) / np.sqrt(2.0))
 
 
 @final

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from functools import reduce
 from operator import mul
-from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from kcm.kernels.bandwidth import MedianHeuristic
 from kcm.kernels.base import Kernel, Subspace
@@ -13,9 +15,6 @@ from kcm.kernels.stationary import Gaussian
 
 __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 
-_KERNELS: MappingProxyType[str, type[Kernel]] = MappingProxyType(
-    {"continuous": Gaussian, "unordered": AitchisonAitken, "ordered": WangVanRyzin}
-)
 # Multiples of the median heuristic in the adaptive test; squared they differ by fours, so that each
 # Gram matrix is a power of the widest.
 SCALES = (0.25, 0.5, 1.0, 2.0)
@@ -74,40 +73,42 @@ def for_kinds(kinds: Sequence[str]) -> Kernel:
     >>> for_kinds(["continuous", "continuous"])
     Gaussian(bandwidth=MedianHeuristic())
     """
-    return _for_kinds(kinds, 1.0)
+    return _product(kinds, Gaussian())
 
 
-def scales_for_kinds(kinds: Sequence[str]) -> tuple[Kernel, ...]:
+def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple[Kernel, ...]:
     """Return the kernel of `for_kinds` at the bandwidths of the adaptive test.
 
     Parameters
     ----------
     kinds : sequence of {"continuous", "unordered", "ordered"}
         One per column, at least one.
+    x : ndarray of shape (n, d)
+        The columns, of which the median heuristic is found once.
 
     Returns
     -------
     tuple of Kernel
-        The Gaussian at 1/4, 1/2, 1 and 2 times the median heuristic; one kernel where no column is
-        continuous.
+        With the Gaussian at 1/4, 1/2, 1 and 2 times the median heuristic; one kernel where no
+        column is continuous.
 
     Examples
     --------
-    >>> [kernel.bandwidth.multiple for kernel in scales_for_kinds(["continuous"])]
-    [0.25, 0.5, 1.0, 2.0]
+    >>> x = np.array([[0.0], [1.0], [3.0]])
+    >>> [float(kernel.bandwidth[0].round(2)) for kernel in scales_for_kinds(["continuous"], x)]
+    [0.35, 0.71, 1.41, 2.83]
     """
-    if "continuous" not in kinds:
+    chosen = [j for j, kind in enumerate(kinds) if kind == "continuous"]
+    if not chosen:
         return (for_kinds(kinds),)
-    return tuple(_for_kinds(kinds, multiple) for multiple in SCALES)
+    median = MedianHeuristic()(x[:, chosen])
+    return tuple(_product(kinds, Gaussian(multiple * median)) for multiple in SCALES)
 
 
-def _for_kinds(kinds: Sequence[str], multiple: float) -> Kernel:
-    columns = {kind: tuple(j for j, own in enumerate(kinds) if own == kind) for kind in _KERNELS}
-    parts = [(_kernel(kind, multiple), chosen) for kind, chosen in columns.items() if chosen]
+def _product(kinds: Sequence[str], continuous: Kernel) -> Kernel:
+    kernels = {"continuous": continuous, "unordered": AitchisonAitken(), "ordered": WangVanRyzin()}
+    columns = {kind: tuple(j for j, own in enumerate(kinds) if own == kind) for kind in kernels}
+    parts = [(kernels[kind], chosen) for kind, chosen in columns.items() if chosen]
     if len(parts) == 1:
         return parts[0][0]
     return reduce(mul, (Subspace(kernel, chosen) for kernel, chosen in parts))
-
-
-def _kernel(kind: str, multiple: float) -> Kernel:
-    return Gaussian(MedianHeuristic(multiple)) if kind == "continuous" else _KERNELS[kind]()
