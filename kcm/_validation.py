@@ -151,16 +151,17 @@ def as_floats(array: Shaped[np.ndarray, "..."], subject: str) -> Float64[np.ndar
     DataError
         If an entry is infinite or not a real number.
     """
-    mask, data = np.ma.getmaskarray(array), np.ma.getdata(array)
+    data = np.ma.getdata(array)
     if data.dtype.kind == "O":
-        floats = _floats_of_objects(data, mask, subject)
+        floats = _floats_of_objects(data, np.ma.getmaskarray(array), subject)
     elif data.dtype.kind in "biuf":
         with np.errstate(over="ignore", invalid="ignore"):
             floats = np.array(data, dtype=np.float64, order="C", subok=False)
     else:
         refused = f"holds {data.dtype} values; pass real numbers"
         raise DataError(f"{subject} {_REFUSED_KINDS.get(data.dtype.kind, refused)}.")
-    floats[mask] = np.nan
+    if np.ma.is_masked(array):
+        floats[np.ma.getmaskarray(array)] = np.nan
     _refuse_infinite(floats, subject)
     floats.flags.writeable = False
     return floats
@@ -329,7 +330,15 @@ def _pandas_na() -> object:
     return getattr(sys.modules.get("pandas"), "NA", sys)
 
 
+def _all_finite(floats: Float64[np.ndarray, "..."]) -> bool:
+    """Tell in one pass, without a temporary; no is only a suspicion, as a sum may overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.sum(floats)))
+
+
 def _refuse_infinite(floats: Float64[np.ndarray, "..."], subject: str) -> None:
+    if _all_finite(floats):
+        return
     infinite = np.isinf(floats)
     if infinite.any():
         raise DataError(
@@ -339,6 +348,8 @@ def _refuse_infinite(floats: Float64[np.ndarray, "..."], subject: str) -> None:
 
 
 def _refuse_missing(floats: Float64[np.ndarray, "..."], subject: str) -> None:
+    if _all_finite(floats):
+        return
     missing = np.isnan(floats)
     if missing.any():
         raise DataError(
