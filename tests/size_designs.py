@@ -5,7 +5,9 @@ result, or a `FittedMoment`.
 """
 
 import numpy as np
+import pandas as pd
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 from linearmodels.iv import IV2SLS, IVGMM, IVGMMCUE, IVLIML
 from statsmodels.sandbox.regression import gmm
 
@@ -211,6 +213,27 @@ def clustered(size):
     return design
 
 
+def mixed(rng, n):
+    """Draw a wage from age, a city and a grade: a number, a string and an ordered category."""
+    data = pd.DataFrame(
+        {
+            "age": rng.normal(size=n),
+            "city": rng.choice(["Bern", "Lyon", "Turin"], size=n),
+            "grade": pd.Categorical.from_codes(
+                rng.integers(3, size=n), ["low", "mid", "high"], ordered=True
+            ),
+        }
+    )
+    level = (
+        data["city"].map({"Bern": 0.0, "Lyon": 0.5, "Turin": -0.5}) + 0.5 * data["grade"].cat.codes
+    )
+    data["wage"] = (
+        1 + data["age"] + level + rng.normal(size=n) * np.sqrt(0.5 + 0.5 * data["age"] ** 2)
+    )
+    fit = smf.ols("wage ~ age + C(city) + C(grade)", data=data).fit()
+    return fitted_moment(fit, data[["age", "city", "grade"]])
+
+
 def uncorrected(design):
     """Declare theta known although the residuals are those of a fit: the published procedure."""
 
@@ -260,6 +283,10 @@ OTHER_MODELS = {
     "gmm-subclass": gmm_subclass,
     "known": known,
 }
+ADAPTIVE_DESIGNS = {
+    name: DESIGNS[name]
+    for name in ("ols-d1-normal", "ols-d5-heteroskedastic", "logit", "2sls-over-identified")
+} | {"mixed": mixed}
 HEAVY_LEVERAGE = {
     "ols": _ols(1, _leverage),
     "poisson-overdispersed": poisson_overdispersed,

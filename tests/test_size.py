@@ -6,6 +6,7 @@ The Monte Carlo standard error of a rate of .05 is .007. Rates are printed (pyte
 import numpy as np
 import pytest
 from size_designs import (
+    ADAPTIVE_DESIGNS,
     DESIGNS,
     HEAVY_LEVERAGE,
     OTHER_MODELS,
@@ -111,10 +112,10 @@ ADAPTIVE = {
 }
 
 
-@pytest.mark.parametrize("name", ["ols-d1-normal", "ols-d5-heteroskedastic"])
-def test_size_of_the_adaptive_test(name):
+@pytest.mark.parametrize("design", ADAPTIVE_DESIGNS.values(), ids=ADAPTIVE_DESIGNS.keys())
+def test_size_of_the_adaptive_test(design):
     low, high = BOUNDS[200]
-    rates = rejection_rates(DESIGNS[name], 200, ADAPTIVE)
+    rates = rejection_rates(design, 200, ADAPTIVE)
     assert all(low <= rate <= high for rate in rates.values()), rates
 
 
