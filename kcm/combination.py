@@ -106,7 +106,7 @@ def combined(outcomes: Sequence[Outcome]) -> Combined:
     >>> import kcm
     >>> x, psi = np.random.default_rng(0).normal(size=(2, 60))
     >>> kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x)).null_distribution.describe()
-    'Cauchy combination of the p-values of 4 kernels'
+    'Cauchy combination of the p-values of 5 kernels'
     """
     laws = [outcome.law for outcome in outcomes]
     pvalues = np.array([o.law.pvalue(o.contraction.statistic) for o in outcomes])

@@ -37,7 +37,7 @@ class KernelTest:
     >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
     >>> result = kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x))
     >>> len(result.kernel_tests)
-    4
+    5
     """
 
     kernel: Kernel

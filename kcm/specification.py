@@ -58,7 +58,7 @@ def specification_test(
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index. Strings, booleans and categories are taken too.
     kernel : Kernel, "adaptive" or list of Kernel, optional
-        "adaptive" combines Gaussians of four bandwidths, and a list its kernels, as in
+        "adaptive" combines several bandwidths, and a list its kernels, as in
         `kcm.KCMTest`. Default `kcm.kernels.Gaussian()` with the median heuristic, times kernels of
         categories where there are such variables (`kcm.kernels.for_frame`); for
         `EstimationResults` on their own conditioning variables, the kernel of the estimate.

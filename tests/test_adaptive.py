@@ -19,11 +19,12 @@ def fit(rng):
     return sm.OLS(y, sm.add_constant(x)).fit()
 
 
-def test_the_members_are_the_tests_at_four_bandwidths(fit):
+def test_the_members_are_the_tests_with_five_kernels(fit):
     result = kcm.specification_test(fit, kernel="adaptive")
-    for one, multiple in zip(result.kernel_tests, (0.25, 0.5, 1.0, 2.0), strict=True):
-        bandwidth = multiple * MedianHeuristic()(fit.model.exog[:, 1:])
-        alone = kcm.specification_test(fit, kernel=Gaussian(bandwidth))
+    median = MedianHeuristic()(fit.model.exog[:, 1:])
+    gaussians = [Gaussian(multiple * median) for multiple in (0.25, 0.5, 1.0, 2.0)]
+    for one, kernel in zip(result.kernel_tests, [*gaussians, Laplace()], strict=True):
+        alone = kcm.specification_test(fit, kernel=kernel)
         assert one.pvalue == alone.pvalue
         assert one.statistic == alone.statistic
         assert repr(one.kernel) == repr(alone.kernel)
@@ -74,19 +75,19 @@ def test_a_list_of_one_kernel_is_that_kernel(fit):
 def test_the_summary_and_the_table_show_each_kernel(fit):
     result = kcm.specification_test(fit, kernel="adaptive")
     text = str(result.summary())
-    assert text.count("Kernel ") >= 4
+    assert text.count("Kernel ") >= 5
     assert text.count("(smallest p)") == 1
-    assert len(result.to_dict()["kernel_tests"]) == 4
+    assert len(result.to_dict()["kernel_tests"]) == 5
     assert len(result.to_frame()) == 1
 
 
-def test_categories_keep_their_kernel_at_each_bandwidth(rng):
+def test_categories_keep_their_kernel_in_each_member(rng):
     import pandas as pd
 
     frame = pd.DataFrame({"x": rng.normal(size=90), "city": np.resize(["a", "b", "c"], 90)})
     fit = sm.OLS(rng.normal(size=90), np.ones((90, 1))).fit()
     result = kcm.specification_test(fit, conditioning=frame, kernel="adaptive")
-    assert len(result.kernel_tests) == 4
+    assert len(result.kernel_tests) == 5
     assert all("AitchisonAitken" in repr(one.kernel) for one in result.kernel_tests)
     only = kcm.specification_test(fit, conditioning=frame[["city"]], kernel="adaptive")
     assert len(only.kernel_tests) == 1

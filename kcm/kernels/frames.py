@@ -11,12 +11,12 @@ from jaxtyping import Float
 from kcm.kernels.bandwidth import MedianHeuristic
 from kcm.kernels.base import Kernel, Subspace
 from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
-from kcm.kernels.stationary import Gaussian
+from kcm.kernels.stationary import Gaussian, Laplace
 
 __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 
 # Multiples of the median heuristic in the adaptive test; squared they differ by fours, so that each
-# Gram matrix is a power of the widest.
+# Gaussian Gram matrix is a power of the widest.
 SCALES = (0.25, 0.5, 1.0, 2.0)
 
 
@@ -77,7 +77,7 @@ def for_kinds(kinds: Sequence[str]) -> Kernel:
 
 
 def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple[Kernel, ...]:
-    """Return the kernel of `for_kinds` at the bandwidths of the adaptive test.
+    """Return the kernel of `for_kinds` in the versions that the adaptive test combines.
 
     Parameters
     ----------
@@ -89,20 +89,21 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
     Returns
     -------
     tuple of Kernel
-        With the Gaussian at 1/4, 1/2, 1 and 2 times the median heuristic; one kernel where no
-        column is continuous.
+        With the Gaussian at 1/4, 1/2, 1 and 2 times the median heuristic, and with the Laplace
+        kernel at the median heuristic; one kernel where no column is continuous.
 
     Examples
     --------
     >>> x = np.array([[0.0], [1.0], [3.0]])
     >>> [float(kernel.bandwidth[0].round(2)) for kernel in scales_for_kinds(["continuous"], x)]
-    [0.35, 0.71, 1.41, 2.83]
+    [0.35, 0.71, 1.41, 2.83, 1.41]
     """
     chosen = [j for j, kind in enumerate(kinds) if kind == "continuous"]
     if not chosen:
         return (for_kinds(kinds),)
     median = MedianHeuristic()(x[:, chosen])
-    return tuple(_product(kinds, Gaussian(multiple * median)) for multiple in SCALES)
+    continuous = [*(Gaussian(multiple * median) for multiple in SCALES), Laplace(median)]
+    return tuple(_product(kinds, kernel) for kernel in continuous)
 
 
 def _product(kinds: Sequence[str], continuous: Kernel) -> Kernel:
