@@ -49,7 +49,8 @@ class KCMTest:
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
-        `Asymptotic()` (default) or `MultiplierBootstrap()`.
+        `Asymptotic()` (default), `MultiplierBootstrap()`, or for a bandwidth that goes to zero
+        `StudentizedNormal()`.
     method : {"auto", "exact", "low-rank"}
         "exact" uses all pairs of observations, "low-rank" a Nystroem factor of the Gram matrix and
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
@@ -120,11 +121,12 @@ class KCMTest:
         _check_kernel(self.kernel)
         if self.null is not None and not isinstance(self.null, Null):
             raise OptionError(
-                f"`null` must be kcm.Asymptotic() or kcm.MultiplierBootstrap(); got {self.null!r}."
+                "`null` must be kcm.Asymptotic(), kcm.MultiplierBootstrap() or "
+                f"kcm.StudentizedNormal(); got {self.null!r}."
             )
-
         check_option(self.method, ("auto", "exact", "low-rank"), "method")
         _check_tolerance(self.tolerance, self.method)
+        _check_all_pairs(self.null, self.method)
         self._computation()
 
     def _computation(self) -> Computation:
@@ -268,6 +270,15 @@ def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:
             "kcm.kernels.for_frame does."
         )
     return kernel
+
+
+def _check_all_pairs(null: Null | None, method: str) -> None:
+    if method == "low-rank" and null is not None and null.needs_all_pairs:
+        raise OptionError(
+            '`method="low-rank"` is not for laws that need all pairs of observations, as '
+            "StudentizedNormal() and MultiplierBootstrap(studentize=True) do; use "
+            'method="exact" or "auto".'
+        )
 
 
 def _check_shared(rng: Any, mesh: Any) -> None:

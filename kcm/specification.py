@@ -66,7 +66,7 @@ def specification_test(
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
-        `kcm.Asymptotic()` (default) or `kcm.MultiplierBootstrap()`.
+        `kcm.Asymptotic()` (default), `kcm.MultiplierBootstrap()` or `kcm.StudentizedNormal()`.
     rng : None, int, numpy Generator or JAX key, optional
         Source of randomness of the bootstrap.
     method, tolerance, memory_limit, precision, device, mesh, progress
