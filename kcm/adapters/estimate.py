@@ -44,9 +44,9 @@ class Estimate:
     variance : ndarray of shape (n,), optional
         Working variance of psi_i up to a constant; equal for all when None. Where the estimator
         gives an observation no weight any finite value serves.
-    exogenous : bool
+    exogenous : bool, optional
         Whether S_i is a function of exogenous variables: not of an endogenous regressor, and not
-        of the outcome. Default True, as in least squares and generalised linear models.
+        of the outcome. Default None, not known.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -56,7 +56,7 @@ class Estimate:
     moment: str
     estimator: str
     variance: Float[np.ndarray, " n"] | None = None
-    exogenous: bool = True
+    exogenous: bool | None = None
 
 
 def check_has_data(model: Any) -> None:
