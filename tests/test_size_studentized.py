@@ -27,12 +27,17 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("n", [100, 200])
-@pytest.mark.parametrize("design", HEAVY_LEVERAGE.values(), ids=HEAVY_LEVERAGE.keys())
-def test_size_of_draws_at_heavy_leverage(design, n):
-    rates = rejection_rates(design, n, DRAWS)
+@pytest.mark.parametrize("n", [50, 100, 200])
+def test_size_of_draws_where_the_variance_is_at_the_leverage(n):
+    rates = rejection_rates(HEAVY_LEVERAGE["ols"], n, DRAWS)
     assert 0.03 <= rates["studentised"] <= 0.08, rates
-    assert rates["studentised"] <= rates["plain"] + 0.005, rates
+    assert rates["studentised"] < rates["plain"], rates
+
+
+@pytest.mark.parametrize("n", [100, 200])
+def test_size_of_draws_of_overdispersed_counts(n):
+    rates = rejection_rates(HEAVY_LEVERAGE["poisson-overdispersed"], n, DRAWS)
+    assert 0.03 <= rates["studentised"] <= 0.08, rates
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,7 @@ def test_power_of_the_orthogonal_projection():
 SMOOTH = {
     "normal": {"kernel": Gaussian(1.06 * 200**-0.2), "null": kcm.StudentizedNormal()},
     "normal, half": {"kernel": Gaussian(0.53 * 200**-0.2), "null": kcm.StudentizedNormal()},
-    "asymptotic": {},
+    "asymptotic": {"kernel": Gaussian(1.06 * 200**-0.2)},
 }
 
 
@@ -108,7 +113,8 @@ def straight(rng, n):
 
 
 def test_size_of_the_smooth_test():
-    """Conservative, the more so the wider the bandwidth: the known defect of the normal law."""
+    """The normal law's is too small: the estimate takes a part of the mean away."""
     rates = rejection_rates(straight, 200, SMOOTH)
     assert rates["normal"] <= 0.06, rates
+    assert 0.03 <= rates["asymptotic"] <= 0.07, rates
     assert 0.015 <= rates["normal, half"] <= 0.07, rates

@@ -203,11 +203,11 @@ class TestDraws:
         stopped, every = (
             kcm.specification_test(fit, null=null, rng=2).null_distribution.draws
             for null in (
-                kcm.MultiplierBootstrap(999, studentize=True, stop=stop),
-                kcm.MultiplierBootstrap(999, studentize=True),
+                kcm.MultiplierBootstrap(299, studentize=True, stop=stop),
+                kcm.MultiplierBootstrap(299, studentize=True),
             )
         )
-        assert 0 < len(stopped) < 999
+        assert 0 < len(stopped) < 299
         np.testing.assert_allclose(stopped, every[: len(stopped)], rtol=1e-9)
 
     @pytest.mark.parametrize("unit", [1e-60, 1e60])

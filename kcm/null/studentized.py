@@ -63,7 +63,7 @@ class StudentizedNormal(Null):
     >>> test = kcm.KCMTest(smooth, null=StudentizedNormal())
     >>> result = test.run(kcm.FittedMoment(np.sin(3 * x) + noise, x))
     >>> round(result.statistic / result.null_distribution.sd, 2)
-    6.84
+    16.1
     """
 
     groups: Any = None
