@@ -172,9 +172,9 @@ class MultiplierBootstrap(Null):
         Default 0.001.
     studentize : bool
         Compare (T - tr B) / sd with (T* - tr B*) / sd*, the mean tr B and the standard deviation sd
-        of the law found anew from the residuals of each draw. Its size holds where the variance is
-        large at leverage points, at a small cost in power; a draw takes twice the time. Without
-        `groups` and with all pairs of observations. Default False.
+        of the law found anew from the residuals of each draw. It rejects a true model less often
+        where the variance is large at leverage points, at a small cost in power; a draw takes
+        twice the time. Not with `groups`, nor with a low-rank factor. Default False.
 
     Raises
     ------

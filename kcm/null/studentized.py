@@ -39,11 +39,14 @@ class StudentizedNormal(Null):
     Notes
     -----
     The estimation of theta does not enter: its effect on the statistic vanishes with h, and a
-    finite-sample scale of the residuals does not enter either. With a bandwidth that does not
-    shrink, such as the median heuristic's, the law is wrong: it is then far from normal, and a
-    test with an estimated theta seldom rejects. Zheng (1996) needs h -> 0 with n h^d -> infinity;
-    a common choice is 1.06 n^(-1/(4+d)) standard deviations per column. Departures are found at
-    distances of n^(-1/2) h^(-d/4), farther away than by `Asymptotic` with a fixed bandwidth.
+    finite-sample scale of the residuals does not enter either. It vanishes slowly: until then the
+    test rejects less often than `level`, and `Asymptotic` with the same kernel holds its size.
+    With a bandwidth that does not shrink, such as the median heuristic's, the law is wrong: it is
+    far from normal, and a test with an estimated theta hardly rejects.
+
+    Zheng (1996) needs h -> 0 with n h^d -> infinity; a common choice is 1.06 n^(-1/(4+d)) standard
+    deviations per column. Departures are found at distances of n^(-1/2) h^(-d/4), farther away
+    than by `Asymptotic` with a fixed bandwidth.
 
     The test takes all pairs of observations (`method="exact"`): a narrow kernel has no low-rank
     factor.
