@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kcm.estimators.rkhs_iv import RKHSIV
     from kcm.leverage import leverage_scale
     from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
-    from kcm.null import Asymptotic, MultiplierBootstrap
+    from kcm.null import Asymptotic, MultiplierBootstrap, StudentizedNormal
     from kcm.omnibus import KCMTest
     from kcm.results import KCMTestResult
     from kcm.specification import specification_test
@@ -65,6 +65,7 @@ __all__ = [
     "OptionError",
     "RegularizationBiasWarning",
     "SaturatedModelError",
+    "StudentizedNormal",
     "TiedDistancesWarning",
     "UnsupportedModelError",
     "datasets",
@@ -91,6 +92,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "KCMTestResult": "kcm.results:KCMTestResult",
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
+        "StudentizedNormal": "kcm.null:StudentizedNormal",
         "datasets": "kcm.datasets",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",

@@ -39,6 +39,7 @@ MODELS: MappingProxyType[str, str] = MappingProxyType(
     }
 )
 METHODS = ("auto", "exact", "low-rank")
+PROJECTIONS = ("estimator", "orthogonal")
 STOPS = ("besag-clifford", "confidence")
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
@@ -114,6 +115,7 @@ def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
         rng=options.rng,
         method=options.method,
         memory_limit=options.memory_limit,
+        projection=options.projection,
     )
     n_dropped = result.n_dropped + (complete.n_dropped if complete else 0)
     return dataclasses.replace(result, n_dropped=n_dropped)
@@ -206,19 +208,26 @@ def _fit(model: str, formula: str, data: "pd.DataFrame") -> Any:
 
 
 def _null(options: argparse.Namespace) -> "kcm.Asymptotic | kcm.MultiplierBootstrap":
-    if options.bootstrap is None and options.rng is not None:
-        raise OptionError(
-            "`--rng` is the seed of the bootstrap and the asymptotic law draws nothing; add "
-            "`--bootstrap N` or leave `--rng` out."
-        )
-    if options.bootstrap is None and options.stop is not None:
-        raise OptionError(
-            "`--stop` ends the draws of the bootstrap and the asymptotic law draws nothing; add "
-            "`--bootstrap N` or leave `--stop` out."
-        )
     if options.bootstrap is None:
+        _check_nothing_drawn(options)
         return kcm.Asymptotic(groups=options.groups)
-    return kcm.MultiplierBootstrap(options.bootstrap, groups=options.groups, stop=options.stop)
+    how = {"groups": options.groups, "stop": options.stop, "studentize": options.studentize}
+    return kcm.MultiplierBootstrap(options.bootstrap, **how)
+
+
+def _check_nothing_drawn(options: argparse.Namespace) -> None:
+    """Refuse options of the bootstrap without one."""
+    used = {
+        "--rng": (options.rng is not None, "is the seed of the bootstrap"),
+        "--stop": (options.stop is not None, "ends the draws of the bootstrap"),
+        "--studentize": (options.studentize, "divides the draws of the bootstrap by their spread"),
+    }
+    for name, (is_given, meaning) in used.items():
+        if is_given:
+            raise OptionError(
+                f"`{name}` {meaning} and the asymptotic law draws nothing; add `--bootstrap N` or "
+                f"leave `{name}` out."
+            )
 
 
 def _names(text: str | None) -> list[str]:
@@ -254,9 +263,15 @@ def _parser() -> argparse.ArgumentParser:
         "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
     )
     test.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
+    test.add_argument(
+        "--studentize", action="store_true", help="divide each draw by its own spread"
+    )
     test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
     test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
     test.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
+    test.add_argument(
+        "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
+    )
     test.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
     test.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

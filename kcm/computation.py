@@ -76,8 +76,8 @@ class Computation:
     def _by_method(self, problem: "_Problem", tolerance: float) -> Outcome:
         if self.method == "low-rank":
             return problem.low_rank(tolerance)
-        only_exact = self.method == "exact" or problem.kernel.conditionally_positive
-        if only_exact or problem.exact_work() <= EXACT_WORK:
+        only_exact = problem.kernel.conditionally_positive or problem.null.needs_all_pairs
+        if self.method == "exact" or only_exact or problem.exact_work() <= EXACT_WORK:
             return problem.exact()
         return _until_decided(problem, tolerance)
 

@@ -58,6 +58,8 @@ class Contraction:
         n times the squared maximum moment restriction.
     theta_known : bool
         Whether p = 0 because theta was given, not estimated.
+    moment : FittedMoment
+        What was contracted, as it was given.
     """
 
     gram: GramOperator
@@ -71,6 +73,7 @@ class Contraction:
     factor: float
     statistic: float
     theta_known: bool
+    moment: FittedMoment
 
     @property
     def kernel(self) -> Kernel:
@@ -139,6 +142,7 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
         factor,
         factor * (found.form - float(removed @ squares)),
         moment.theta_known,
+        moment,
     )
 
 

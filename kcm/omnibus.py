@@ -16,7 +16,7 @@ from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
 from kcm.kernels.frames import for_kinds, scales_for_kinds
-from kcm.moments import FittedMoment, MomentLabels, check_spans_constant
+from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.null import Asymptotic, Null
 from kcm.results import KCMTestResult, KernelTest
 
@@ -50,7 +50,8 @@ class KCMTest:
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
-        `Asymptotic()` (default) or `MultiplierBootstrap()`.
+        `Asymptotic()` (default), `MultiplierBootstrap()`, or for a bandwidth that goes to zero
+        `StudentizedNormal()`.
     method : {"auto", "exact", "low-rank"}
         "exact" uses all pairs of observations, "low-rank" a Nystroem factor of the Gram matrix and
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
@@ -73,11 +74,19 @@ class KCMTest:
         Several devices that share the work.
     progress : bool
         Show a bar when the work is predicted to take more than about five seconds. Default True.
+    projection : {"estimator", "orthogonal"}
+        How the null law takes the estimation of theta into account. "estimator", the default and
+        valid always, by the influence of the estimator itself. "orthogonal" projects residuals and
+        draws on the complement of the jacobian, by P = I - S (S'S)^-1 S'; it can be more powerful
+        and is valid where S is a function of exogenous variables, as in least squares (where it
+        changes nothing) and generalised linear models. It is refused with theta known, for
+        instrumental variables, GMM and quantile regression; with a `FittedMoment` of your own or
+        an `MMR` or `VMM` estimate, asking for it asserts that it is valid.
 
     Raises
     ------
     OptionError
-        When an option is not one of those listed.
+        When an option is not one of those listed, or not for the null.
 
     References
     ----------
@@ -105,17 +114,20 @@ class KCMTest:
     device: Any = None
     mesh: Any = None
     progress: bool = True
+    projection: Literal["estimator", "orthogonal"] = "estimator"
 
     def __post_init__(self) -> None:
+        check_option(self.projection, ("estimator", "orthogonal"), "projection")
         check_option(self.statistic, ("U", "V"), "statistic")
         _check_kernel(self.kernel)
         if self.null is not None and not isinstance(self.null, Null):
             raise OptionError(
-                f"`null` must be kcm.Asymptotic() or kcm.MultiplierBootstrap(); got {self.null!r}."
+                "`null` must be kcm.Asymptotic(), kcm.MultiplierBootstrap() or "
+                f"kcm.StudentizedNormal(); got {self.null!r}."
             )
-
         check_option(self.method, ("auto", "exact", "low-rank"), "method")
         _check_tolerance(self.tolerance, self.method)
+        _check_all_pairs(self.null, self.method)
         self._computation()
 
     def _computation(self) -> Computation:
@@ -145,13 +157,14 @@ class KCMTest:
         DataError
             When the kernel is not finite on the data.
         OptionError
-            When the null law or the kernel is not valid for this moment.
+            When the null law, the kernel or the projection is not valid for this moment.
         """
         _check_moment(fitted_moment)
         _check_shared(rng, self.mesh)
-        generator, names = as_generator(rng), fitted_moment.labels
-        kernels = _kernels_on(fitted_moment, self.kernel)
-        outcomes = _outcomes(self._computation(), fitted_moment, kernels, self, generator)
+        moment = _projected(fitted_moment, self.projection)
+        generator, names = as_generator(rng), moment.labels
+        kernels = _kernels_on(moment, self.kernel)
+        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
         found = _together(outcomes, self.statistic)
         return KCMTestResult(
@@ -184,6 +197,10 @@ def _check_moment(moment: Any) -> None:
         )
     if not np.any(moment.residuals):
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
+
+
+def _projected(moment: FittedMoment, projection: str) -> FittedMoment:
+    return orthogonal_moment(moment) if projection == "orthogonal" else moment
 
 
 def _check_kernel(kernel: Any) -> None:
@@ -254,6 +271,15 @@ def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:
             "kcm.kernels.for_frame does."
         )
     return kernel
+
+
+def _check_all_pairs(null: Null | None, method: str) -> None:
+    if method == "low-rank" and null is not None and null.needs_all_pairs:
+        raise OptionError(
+            '`method="low-rank"` is not for laws that need all pairs of observations, as '
+            "StudentizedNormal() and MultiplierBootstrap(studentize=True) do; use "
+            'method="exact" or "auto".'
+        )
 
 
 def _check_shared(rng: Any, mesh: Any) -> None:

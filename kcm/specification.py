@@ -38,6 +38,7 @@ def specification_test(
     device: Any = None,
     mesh: Any = None,
     progress: bool = True,
+    projection: Literal["estimator", "orthogonal"] = "estimator",
 ) -> KCMTestResult:
     """Test whether a fitted model is correctly specified.
 
@@ -65,12 +66,15 @@ def specification_test(
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
-        `kcm.Asymptotic()` (default) or `kcm.MultiplierBootstrap()`.
+        `kcm.Asymptotic()` (default), `kcm.MultiplierBootstrap()` or `kcm.StudentizedNormal()`.
     rng : None, int, numpy Generator or JAX key, optional
         Source of randomness of the bootstrap.
     method, tolerance, memory_limit, precision, device, mesh, progress
         How the test is computed, as in `kcm.KCMTest`: exact or low-rank, within which memory, in
         which precision and where. The defaults suit samples of any size.
+    projection : {"estimator", "orthogonal"}
+        How the law takes the estimation of theta into account, as in `kcm.KCMTest`. Default
+        "estimator"; "orthogonal" is for models without endogenous regressors.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def specification_test(
     null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
-    how = method, tolerance, memory_limit, precision, device, mesh, progress
+    how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         _warn_of_dependence(fit)

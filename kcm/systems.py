@@ -55,7 +55,15 @@ def _labels(labels: list[MomentLabels]) -> MomentLabels:
         theta=" and ".join(dict.fromkeys(each.theta for each in labels)),
         n_dropped=max(each.n_dropped for each in labels),
         kinds=labels[0].kinds,
+        exogenous=_all_exogenous([each.exogenous for each in labels]),
     )
+
+
+def _all_exogenous(told: list[bool | None]) -> bool | None:
+    """Return False where one is, else None where one is not known."""
+    if False in told:
+        return False
+    return None if None in told else True
 
 
 def _check_equations(moments: tuple[FittedMoment, ...]) -> None:

@@ -298,3 +298,22 @@ def omitted_square(rng, n):
     x = rng.normal(size=(n, 5))
     y = 1 + x.sum(axis=1) + 0.3 * (x[:, 0] ** 2 - 1) + rng.normal(size=n)
     return sm.OLS(y, sm.add_constant(x)).fit()
+
+
+def omitted_square_at_leverage(rng, n):
+    """Draw y = 1 + x + .3 (x^2 - 1) + e, e of sd sqrt(.1 + .9 x^2), fitted without the square."""
+    x = rng.normal(size=(n, 1))
+    y = 1 + x[:, 0] + 0.3 * (x[:, 0] ** 2 - 1) + _leverage(rng, x)
+    return sm.OLS(y, sm.add_constant(x)).fit()
+
+
+def interaction(size):
+    """Make a logit of x1 + x2 + size x1 x2, fitted without the product."""
+
+    def design(rng, n):
+        x = rng.normal(size=(n, 2))
+        index = x.sum(axis=1) + size * x[:, 0] * x[:, 1]
+        y = (rng.random(n) < 1 / (1 + np.exp(-index))).astype(float)
+        return sm.Logit(y, sm.add_constant(x)).fit(disp=0)
+
+    return design

@@ -65,6 +65,21 @@ def test_draws_that_stop_are_those_of_python(run, stop):
     assert stop in expected["null_distribution"]
 
 
+def test_studentised_draws_and_the_projection_are_those_of_python(run, data, tmp_path):
+    data.to_csv(tmp_path / "data.csv", index=False)
+    null = kcm.MultiplierBootstrap(99, studentize=True)
+    fit = smf.logit("b ~ x + z", data=data).fit(disp=0)
+    expected = kcm.specification_test(fit, null=null, rng=3, projection="orthogonal").to_dict()
+    words = ("--model", "logit", "--bootstrap", "99", "--studentize", "--rng", "3", "--json")
+    source = ("--data", str(tmp_path / "data.csv"), "--projection", "orthogonal")
+    code, out, _ = run("b ~ x + z", *source, *words)
+    found = json.loads(out)
+    assert code == 0
+    assert found["pvalue"] == expected["pvalue"]
+    assert found["theta"] == "estimated: Logit; orthogonal projection"
+    assert "studentised" in found["null_distribution"]
+
+
 def test_a_low_rank_test_is_that_of_python(run):
     fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
     expected = kcm.specification_test(fit, method="low-rank", memory_limit="100 MB").to_dict()
@@ -167,6 +182,7 @@ def test_numpy_is_known_as_np(run, data, tmp_path):
         (("logwage ~ age | age", "--data", "cps71", "--conditioning", "age"), "keep one of them"),
         ((FORMULA, "--data", "cps71", "--rng", "1"), "add `--bootstrap N`"),
         ((FORMULA, "--data", "cps71", "--stop", "confidence"), "leave `--stop` out"),
+        ((FORMULA, "--data", "cps71", "--studentize"), "leave `--studentize` out"),
         ((FORMULA, "--data", "missing.csv"), "check the path, or name a data set: "),
         ((FORMULA, "--data", "cps71", "--conditioning", "agee"), "agee"),
         ((FORMULA, "--data", "cps71", "--conditioning", "age,,"), "split by commas"),

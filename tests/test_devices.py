@@ -28,9 +28,11 @@ def numbers(moment, **options):
         run(kcm.MultiplierBootstrap(50), "exact"),
         run(kcm.Asymptotic(), "low-rank"),
         run(kcm.MultiplierBootstrap(50, groups=clusters), "low-rank"),
+        run(kcm.MultiplierBootstrap(20, studentize=True), "exact"),
+        run(kcm.StudentizedNormal(), "exact"),
     ]
     laws = [t.null_distribution for t in tests]
-    draws = np.concatenate([laws[2].draws, laws[4].draws])
+    draws = np.concatenate([laws[2].draws, laws[4].draws, laws[5].draws, [laws[6].sd]])
     found = [t.statistic for t in tests] + [laws[i].critical_value(0.05) for i in (0, 1, 3)]
     return np.concatenate([found, draws])
 """

@@ -21,6 +21,7 @@ REQUIRED = {
     "KCMTest",
     "KCMTestResult",
     "MultiplierBootstrap",
+    "StudentizedNormal",
     "datasets",
     "gram",
     "kernels",

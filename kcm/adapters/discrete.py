@@ -136,4 +136,5 @@ def _maximum_likelihood(
         moment=f"{model.endog_names} - {mean_in_words}",
         estimator=type(model).__name__,
         variance=variance,
+        exogenous=True,
     )

@@ -168,7 +168,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         jacobian,
         estimate.influence,
         leverage_scale(jacobian, gain, estimate.variance),
-        MomentLabels(estimate.moment, names, theta, rows.n_dropped, kinds),
+        MomentLabels(estimate.moment, names, theta, rows.n_dropped, kinds, estimate.exogenous),
     )
 
 

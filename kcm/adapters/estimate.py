@@ -44,6 +44,9 @@ class Estimate:
     variance : ndarray of shape (n,), optional
         Working variance of psi_i up to a constant; equal for all when None. Where the estimator
         gives an observation no weight any finite value serves.
+    exogenous : bool, optional
+        Whether S_i is a function of exogenous variables: not of an endogenous regressor, and not
+        of the outcome. Default None, not known.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -53,6 +56,7 @@ class Estimate:
     moment: str
     estimator: str
     variance: Float[np.ndarray, " n"] | None = None
+    exogenous: bool | None = None
 
 
 def check_has_data(model: Any) -> None:

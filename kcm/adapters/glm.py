@@ -53,6 +53,7 @@ def generalised_linear_model(fit: Any) -> Estimate:
         moment=_moment(model),
         estimator=f"GLM ({type(model.family).__name__})",
         variance=_repeat(reciprocal(precision), repeats),
+        exogenous=True,
     )
 
 

@@ -45,7 +45,9 @@ def k_class(fit: Any) -> Estimate:
     projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
     bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
     gain = root * projected @ _inverse(bread, exog)
-    return _linear(fit, outcome, exog, gain, _name(model), reciprocal(root[:, 0] ** 2))
+    exogenous = model.endog.shape[1] == 0
+    variance = reciprocal(root[:, 0] ** 2)
+    return _linear(fit, outcome, exog, gain, _name(model), variance, exogenous)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -122,6 +124,7 @@ def _linear(
     gain: Float[np.ndarray, "n p"],
     name: str,
     variance: Float[np.ndarray, " n"] | None = None,
+    exogenous: bool = False,
 ) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
@@ -133,4 +136,5 @@ def _linear(
         moment=f"{name} - x'b",
         estimator=type(fit.model).__name__.lstrip("_"),
         variance=variance,
+        exogenous=exogenous,
     )

@@ -45,6 +45,7 @@ def least_squares(fit: Any) -> Estimate:
         moment=f"{model.endog_names} - x'b",
         estimator=type(model).__name__,
         variance=reciprocal(weights),
+        exogenous=True,
     )
 
 

@@ -66,6 +66,7 @@ def moment_conditions(fit: Any) -> Estimate:
         influence=gain * residuals[:, None],
         moment=_described(model, residuals, theta),
         estimator=type(model).__name__,
+        exogenous=False,
     )
 
 

@@ -45,6 +45,7 @@ def quantile_regression(fit: Any) -> Estimate:
         influence=gain * psi[:, None],
         moment=f"1{{{model.endog_names} <= x'b}} - {tau:g}",
         estimator="QuantReg",
+        exogenous=False,  # the density is estimated row by row, from the outcome
     )
 
 

@@ -246,7 +246,9 @@ class RKHSIV(RegressorMixin, BaseEstimator):
             jacobian=-features,
             influence=gain * self.residuals_[:, None],
             scale=leverage_scale(-features, gain),
-            labels=MomentLabels("y - f(x)", self._instrument_names, "estimated: RKHS IV"),
+            labels=MomentLabels(
+                "y - f(x)", self._instrument_names, "estimated: RKHS IV", exogenous=False
+            ),
         )
 
 

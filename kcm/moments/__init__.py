@@ -10,6 +10,7 @@ from kcm.moments.fitted import (
     scaled_residuals,
 )
 from kcm.moments.linear import LinearMoment
+from kcm.moments.orthogonal import orthogonal_moment
 from kcm.moments.parameters import ParameterTree, told_values
 from kcm.moments.spanning import check_spans_constant
 
@@ -24,6 +25,7 @@ __all__ = [
     "ParameterTree",
     "as_blocks",
     "check_spans_constant",
+    "orthogonal_moment",
     "scaled_influence",
     "scaled_residuals",
     "told_values",

@@ -46,6 +46,10 @@ class MomentLabels:
     kinds : tuple of {"continuous", "unordered", "ordered"}
         What each conditioning column holds: numbers, or codes of categories without or with an
         order; by default as the types of a table say, and numbers for an array.
+    exogenous : bool, optional
+        Whether the jacobian is a function of exogenous variables, given which the residual has
+        mean zero, as in least squares and generalised linear models; False with an endogenous
+        regressor. Default None, not known. The orthogonal projection asks for it.
 
     Examples
     --------
@@ -58,6 +62,7 @@ class MomentLabels:
     theta: str = "known"
     n_dropped: int = 0
     kinds: tuple[str, ...] = ()
+    exogenous: bool | None = None
 
 
 @final

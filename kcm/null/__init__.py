@@ -3,15 +3,19 @@
 from kcm.null.asymptotic import Asymptotic
 from kcm.null.base import Null, NullDistribution
 from kcm.null.bootstrap import BootstrapDistribution, MultiplierBootstrap
+from kcm.null.normal import NormalLaw
 from kcm.null.pearson import PearsonIII
+from kcm.null.studentized import StudentizedNormal
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
 __all__ = [
     "Asymptotic",
     "BootstrapDistribution",
     "MultiplierBootstrap",
+    "NormalLaw",
     "Null",
     "NullDistribution",
     "PearsonIII",
+    "StudentizedNormal",
     "WeightedChiSquare",
 ]

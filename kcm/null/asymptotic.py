@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 
 from kcm._validation import check_option
 from kcm.contraction import Contraction
-from kcm.exceptions import DataError, FewClustersWarning, OptionError
+from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
-from kcm.null.base import Null, NullDistribution, group_codes
+from kcm.null.base import Null, NullDistribution, constant_law, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
 from kcm.null.pearson import PearsonIII
@@ -163,10 +163,7 @@ def _pearson(trace: float, squares: float, cubes: float, unit: float) -> Pearson
     Cubes of residuals of 1e60 or 1e-60 are no doubles.
     """
     if not squares > 0:
-        raise DataError(
-            "the null law is a constant: no pair of observations is within reach of the kernel. "
-            "Use a wider bandwidth."
-        )
+        raise constant_law()
     return PearsonIII(
         mean=unit * trace,
         sd=unit * math.sqrt(2 * squares),

@@ -12,7 +12,14 @@ from jaxtyping import Int, Shaped
 from kcm.contraction import Contraction
 from kcm.exceptions import DataError, OptionError
 
-__all__ = ["Null", "NullDistribution", "check_level", "group_codes", "with_groups"]
+__all__ = [
+    "Null",
+    "NullDistribution",
+    "check_level",
+    "constant_law",
+    "group_codes",
+    "with_groups",
+]
 
 
 class NullDistribution(abc.ABC):
@@ -72,6 +79,11 @@ class Null(abc.ABC):
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
         """Return the null law of the statistic of `contraction`."""
 
+    @property
+    def needs_all_pairs(self) -> bool:
+        """Whether the law cannot be found from a low-rank factor of the Gram matrix."""
+        return False
+
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         """Return how many products per pair of rows the exact law takes, 0 where unknown.
 
@@ -85,6 +97,14 @@ def check_level(level: float, argument: str = "level") -> None:
     """Refuse a level, or another share, outside (0, 1)."""
     if not (isinstance(level, Real) and 0 < level < 1):
         raise OptionError(f"`{argument}` must lie strictly between 0 and 1; got {level!r}.")
+
+
+def constant_law() -> DataError:
+    """Return the error that a law without variance raises."""
+    return DataError(
+        "the null law is a constant: no pair of observations is within reach of the kernel. "
+        "Use a wider bandwidth."
+    )
 
 
 def with_groups(null: Null, groups: Any) -> Null:

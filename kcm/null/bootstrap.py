@@ -27,6 +27,7 @@ from kcm.null.stopping import (
     exceeds,
     stopping_rule,
 )
+from kcm.null.studentized_draws import studentized_drawer
 
 __all__ = ["BootstrapDistribution", "MultiplierBootstrap"]
 
@@ -54,6 +55,9 @@ class BootstrapDistribution(NullDistribution):
         The rule that stopped the draws (`kcm.null.stopping`). Default `AllDraws()`.
     n_resamples : int, optional
         Number of draws asked for. Default: the number of `draws`.
+    studentized : bool
+        Whether each draw was divided by its own standard deviation, and multiplied by that of the
+        sample.
 
     Examples
     --------
@@ -69,6 +73,7 @@ class BootstrapDistribution(NullDistribution):
     multipliers: str
     rule: StoppingRule = field(default_factory=AllDraws)
     n_resamples: int | None = None
+    studentized: bool = False
 
     def pvalue(self, t: float) -> float:
         """Return the p-value, which is never 0.
@@ -106,7 +111,8 @@ class BootstrapDistribution(NullDistribution):
 
     def describe(self) -> str:
         """Return the law in a few words."""
-        return f"{self.multipliers} multiplier bootstrap, {self._counted()}"
+        studentized = "studentised, " if self.studentized else ""
+        return f"{self.multipliers} multiplier bootstrap, {studentized}{self._counted()}"
 
     def _counted(self) -> str:
         drawn, asked = len(self.draws), self._asked()
@@ -164,15 +170,30 @@ class MultiplierBootstrap(Null):
     resampling_risk : float, optional
         Largest probability that `stop="confidence"` stops on the wrong side of `level`, in (0, 1).
         Default 0.001.
+    studentize : bool
+        Compare (T - tr B) / sd with (T* - tr B*) / sd*, the mean tr B and the standard deviation sd
+        of the law found anew from the residuals of each draw. It rejects a true model less often
+        where the variance is large at leverage points, at a small cost in power; a draw takes
+        twice the time. Not with `groups`, nor with a low-rank factor. Default False.
 
     Raises
     ------
     OptionError
-        On an option outside its range or without the `stop` that it belongs to, and on
-        "multinomial" with an estimated theta.
+        On an option outside its range or without the `stop` that it belongs to, on "multinomial"
+        with an estimated theta, and on `studentize` with "multinomial" or `groups`.
+    DataError
+        On `studentize` where the influence is given in total for several residual components.
 
     Notes
     -----
+    With `studentize`, the residuals of a draw are v as above, r* = v / s are scaled as r = psi / s
+    are, and B* is B with r* in the place of r and the influence L_i r*_i, L_i = l_i / psi_i the
+    influence per unit of residual (zero where psi_i is): tr B* = sum_i B*_ii and
+    sd*^2 = 2 sum_{i != j} B*_ij^2. The influence has to be proportional to the residual, as it is
+    where the estimating equations are. The draws of the law are tr B + sd (T* - tr B*) / sd*, in
+    the units of T, and are found in double precision. With theta known and Rademacher multipliers
+    squares do not change with the draw, and nothing changes.
+
     A generator that is passed in as `rng` is left where the draws that count leave it.
 
     References
@@ -204,6 +225,7 @@ class MultiplierBootstrap(Null):
     level: float | None = None
     exceedances: int | None = None
     resampling_risk: float | None = None
+    studentize: bool = False
 
     def __post_init__(self) -> None:
         check_option(self.weights, tuple(MULTIPLIERS), "weights")
@@ -215,12 +237,18 @@ class MultiplierBootstrap(Null):
             check_option(self.stop, get_args(Stop), "stop")
         check_stopping(self.stop, self.level, self.exceedances, self.resampling_risk)
         _check_reachable(self._rule(), int(self.n_resamples))
+        _check_studentized(self)
+
+    @property
+    def needs_all_pairs(self) -> bool:
+        return bool(self.studentize)
 
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         if n_multipliers < n_obs and n_multipliers <= MAX_CLUSTERS:
             return 2 * KERNEL_COST
         n_passes = -(-int(self.n_resamples) * n_obs * n_moments // BLOCK_SIZE)
-        return int(self.n_resamples) * n_moments + KERNEL_COST * n_passes
+        squares = (n_moments * (n_moments + 1) // 2) ** 2 if self.studentize else 0
+        return int(self.n_resamples) * (n_moments + squares) + KERNEL_COST * n_passes
 
     def distribution(
         self, contraction: Contraction, rng: np.random.Generator
@@ -234,7 +262,7 @@ class MultiplierBootstrap(Null):
         codes = group_codes(self.groups, contraction.n_obs)
         rule, asked = self._rule(), int(self.n_resamples)
         draws = self._draws(contraction, rng, codes)
-        return BootstrapDistribution(draws, self.weights, rule, asked)
+        return BootstrapDistribution(draws, self.weights, rule, asked, bool(self.studentize))
 
     def _rule(self) -> StoppingRule:
         return stopping_rule(self.stop, self.level, self.exceedances, self.resampling_risk)
@@ -243,7 +271,8 @@ class MultiplierBootstrap(Null):
         self, contraction: Contraction, rng: np.random.Generator, codes: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, " b"]:
         law, m, rule = MULTIPLIERS[self.weights], int(codes.max()) + 1, self._rule()
-        draw, draws = drawer(_quiet(contraction), codes), np.empty(0)
+        quiet, draws = _quiet(contraction), np.empty(0)
+        draw = studentized_drawer(quiet) if self.studentize else drawer(quiet, codes)
         statistic, width = contraction.statistic, _tie_width(contraction)
         work = float(contraction.scaled_residuals.size * contraction.n_obs)
         with _bar(contraction, work * int(self.n_resamples)) as done:
@@ -306,4 +335,18 @@ def _check_reachable(rule: StoppingRule, n_resamples: int) -> None:
         raise OptionError(
             f"`exceedances` is {rule.exceedances} and `n_resamples` {n_resamples}, so that nothing "
             "could stop the draws; `exceedances` must be at most `n_resamples`."
+        )
+
+
+def _check_studentized(null: MultiplierBootstrap) -> None:
+    if not isinstance(null.studentize, bool | np.bool_):
+        raise OptionError(f"`studentize` must be True or False; got {null.studentize!r}.")
+    if null.studentize and null.groups is not None:
+        raise OptionError(
+            "`studentize=True` has no form for clusters; leave `groups` or `studentize` out."
+        )
+    if null.studentize and null.weights == "multinomial":
+        raise OptionError(
+            '`studentize=True` needs independent multipliers, and those of `weights="multinomial"` '
+            'are not; use "rademacher".'
         )
