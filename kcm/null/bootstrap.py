@@ -190,7 +190,9 @@ class MultiplierBootstrap(Null):
     are, and B* is B with r* in the place of r and the influence L_i r*_i, L_i = l_i / psi_i the
     influence per unit of residual (zero where psi_i is): tr B* = sum_i B*_ii and
     sd*^2 = 2 sum_{i != j} B*_ij^2. The influence has to be proportional to the residual, as it is
-    where the estimating equations are. The draws of the law are tr B + sd (T* - tr B*) / sd*, in
+    where the estimating equations are. Where it is not (negative binomials and generalised
+    Poisson models with an estimated dispersion) studentised draws reject too often: use plain
+    ones. The draws of the law are tr B + sd (T* - tr B*) / sd*, in
     the units of T, and are found in double precision. With theta known and Rademacher multipliers
     squares do not change with the draw, and nothing changes.
 
