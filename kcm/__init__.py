@@ -30,6 +30,7 @@ from kcm.exceptions import (
 
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels
+    from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
     from kcm.leverage import leverage_scale
@@ -46,6 +47,8 @@ __all__ = [
     "VMM",
     "Asymptotic",
     "BoundaryWarning",
+    "ComparisonRow",
+    "ComparisonTable",
     "ConditionalMoment",
     "ConfidenceSet",
     "ConvergenceWarning",
@@ -67,6 +70,7 @@ __all__ = [
     "SaturatedModelError",
     "TiedDistancesWarning",
     "UnsupportedModelError",
+    "compare_tests",
     "datasets",
     "gram",
     "kernels",
@@ -83,6 +87,8 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "RKHSIV": "kcm.estimators.rkhs_iv:RKHSIV",
         "VMM": "kcm.estimators:VMM",
         "Asymptotic": "kcm.null:Asymptotic",
+        "ComparisonRow": "kcm.comparison:ComparisonRow",
+        "ComparisonTable": "kcm.comparison:ComparisonTable",
         "ConditionalMoment": "kcm.moments:ConditionalMoment",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
@@ -91,6 +97,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "KCMTestResult": "kcm.results:KCMTestResult",
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
+        "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
