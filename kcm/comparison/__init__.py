@@ -2,6 +2,6 @@
 
 from kcm.comparison.compare import compare_tests
 from kcm.comparison.record import ComparisonRow, ComparisonTable
-from kcm.comparison.registry import test_names
+from kcm.comparison.registry import names
 
-__all__ = ["ComparisonRow", "ComparisonTable", "compare_tests", "test_names"]
+__all__ = ["ComparisonRow", "ComparisonTable", "compare_tests", "names"]

@@ -7,7 +7,7 @@ from kcm._validation import as_generator, did_you_mean, listed
 from kcm.adapters import fit_name, fitted_moment, own_groups, own_kernel
 from kcm.comparison.entry import Subject
 from kcm.comparison.record import ComparisonTable
-from kcm.comparison.registry import row, test_names
+from kcm.comparison.registry import names, row
 from kcm.exceptions import OptionError
 from kcm.specification import warn_of_dependence
 
@@ -32,7 +32,7 @@ def compare_tests(
     fit : fitted result, EstimationResults or FittedMoment
         As for `kcm.specification_test`.
     tests : "all", str or list of str
-        Names of tests, from `kcm.comparison.test_names()`. Default "all".
+        Names of tests, from `kcm.comparison.names()`. Default "all".
     conditioning : data frame, str, list of str or array_like, optional
         Variables that the residual must not depend on, for the kernel tests; as for
         `kcm.specification_test`. The classical tests look at the regressors and instruments of
@@ -71,7 +71,7 @@ def compare_tests(
     >>> [(row.name, round(row.pvalue, 3)) for row in table.rows]
     [('KCM', 0.004), ('RESET', 0.013), ('rainbow', 0.025)]
     """
-    names, generator = _chosen(tests), as_generator(rng)
+    chosen, generator = _chosen(tests), as_generator(rng)
     moment = fitted_moment(fit, conditioning)
     groups = own_groups(fit)
     if groups is None:
@@ -86,12 +86,12 @@ def compare_tests(
         progress=progress,
     )
     model = f"{subject.name}, {moment.labels.moment}"
-    return ComparisonTable(model, moment.n_obs, tuple(row(name, subject) for name in names))
+    return ComparisonTable(model, moment.n_obs, tuple(row(name, subject) for name in chosen))
 
 
 def _chosen(tests: Any) -> list[str]:
     """Return the names asked for, each once."""
-    known = test_names()
+    known = names()
     if isinstance(tests, str):
         tests = known if tests == "all" else [tests]
     if not isinstance(tests, Sequence) or len(tests) == 0:

@@ -154,6 +154,18 @@ class ComparisonTable:
         columns = {field: [getattr(row, field) for row in self.rows] for field in _FIELDS}
         return pd.DataFrame(columns)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as plain numbers and words, ready for JSON.
+
+        Returns
+        -------
+        dict
+            `model`, `n_obs` and `rows`, a list of one dictionary per test; numbers that were not
+            computed are None.
+        """
+        rows = [{field: _plain(getattr(row, field)) for field in _FIELDS} for row in self.rows]
+        return {"model": self.model, "n_obs": self.n_obs, "rows": rows}
+
     def summary(self) -> Grid:
         """Return the table for reading: tests that were computed above, reasons below.
 
@@ -193,6 +205,10 @@ class ComparisonTable:
         kinds = [_kind(row) for row in self.rows]
         names, pvalues = [row.name for row in self.rows], [row.pvalue for row in self.rows]
         return draw(names, np.array(pvalues), kinds, self.model, ax)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _cells(row: ComparisonRow) -> tuple[str, ...]:

@@ -12,14 +12,14 @@ from kcm.comparison.record import ComparisonRow
 from kcm.comparison.regression_rows import REGRESSION_TESTS
 from kcm.exceptions import DataError, KCMError
 
-__all__ = ["REGISTRY", "row", "test_names"]
+__all__ = ["REGISTRY", "names", "row"]
 
 REGISTRY: MappingProxyType[str, Entry] = MappingProxyType(
     {**KERNEL_TESTS, **REGRESSION_TESTS, **INSTRUMENTAL_TESTS}
 )
 
 
-def test_names() -> tuple[str, ...]:
+def names() -> tuple[str, ...]:
     """Names that `kcm.compare_tests` knows.
 
     Returns
@@ -29,7 +29,7 @@ def test_names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> "KCM" in test_names() and "RESET" in test_names()
+    >>> "KCM" in names() and "RESET" in names()
     True
     """
     return tuple(REGISTRY)
