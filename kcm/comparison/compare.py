@@ -68,8 +68,8 @@ def compare_tests(
     >>> import kcm
     >>> fit = smf.ols("logwage ~ age + I(age**2)", data=kcm.datasets.load_cps71()).fit()
     >>> table = kcm.compare_tests(fit, ["KCM", "RESET", "rainbow"])
-    >>> [(row.name, round(row.pvalue, 3)) for row in table.rows]
-    [('KCM', 0.004), ('RESET', 0.013), ('rainbow', 0.025)]
+    >>> [(row.name, f"{row.pvalue:.2g}") for row in table.rows]
+    [('KCM', '0.0042'), ('RESET', '3.6e-05'), ('rainbow', '3.4e-05')]
     """
     chosen, generator = _chosen(tests), as_generator(rng)
     moment = fitted_moment(fit, conditioning)

@@ -83,7 +83,7 @@ def not_applicable(sentence: str, subject: Subject) -> UnsupportedModelError:
     --------
     >>> import numpy as np
     >>> import kcm
-    >>> moment = kcm.FittedMoment(np.array([1.0, -1.0]), np.array([0.0, 1.0]))
+    >>> moment = kcm.FittedMoment(np.array([1.0, -1.0, 0.5]), np.arange(3.0))
     >>> subject = Subject(moment, "a FittedMoment", moment, None, None, 0, False)
     >>> not_applicable("This test is for linear regressions", subject).args[0]
     'This test is for linear regressions; `fit` is a FittedMoment.'
