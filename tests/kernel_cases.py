@@ -1,16 +1,28 @@
 """The kernels that every property of a kernel is tested on."""
 
+import numpy as np
+
 from kcm.kernels import (
+    ICM,
     Constant,
     Gaussian,
     InverseMultiquadric,
     Laplace,
     Linear,
     Matern,
+    Orthant,
     Polynomial,
+    Projection,
     RationalQuadratic,
+    Smooth,
+    SmoothICM,
     Subspace,
 )
+
+# Points of another sample, of which some are tied, and directions.
+POINTS = np.random.default_rng(7).normal(size=(40, 3)).round(1)
+POINTS[30:] = POINTS[:10]
+DIRECTIONS = POINTS[:7]
 
 SINGLE = {
     "gaussian": Gaussian(1.3),
@@ -24,6 +36,13 @@ SINGLE = {
     "matern-5/2-ard": Matern([0.7, 1.3, 2.0], nu=2.5),
     "rational-quadratic": RationalQuadratic(1.3),
     "rational-quadratic-alpha": RationalQuadratic([0.7, 1.3, 2.0], alpha=0.4),
+    "icm": ICM(spread=1.5, scale=[0.7, 1.3, 2.0]),
+    "icm-gaussian": ICM("gaussian", scale=1.3),
+    "smooth": Smooth([0.7, 1.3, 2.0]),
+    "smooth-laplace": Smooth(0.8, "laplace"),
+    "smooth-triangular": Smooth([0.7, 1.3, 2.0], "triangular"),
+    "smooth-icm": SmoothICM([0.7, 1.3, 2.0], DIRECTIONS),
+    "smooth-icm-laplace": SmoothICM(0.8, DIRECTIONS, "laplace"),
     "constant": Constant(0.4),
 }
 COMPOSED = {
@@ -44,4 +63,13 @@ LINEAR = {
     "polynomial": Polynomial(3, scale=0.5, intercept=2.0),
     "polynomial-homogeneous": Polynomial(intercept=0.0),
 }
-KERNELS = STATIONARY | LINEAR
+BOUNDED = {
+    "icm-arctan": ICM(spread=0.9, transform="arctan", location=0.3, scale=[0.7, 1.3, 2.0]),
+    "icm-arctan-gaussian": ICM("gaussian", 2.0, "arctan", location=[0.3, 0.0, -0.1], scale=1.3),
+}
+ANCHORED = {
+    "orthant": Orthant(POINTS),
+    "orthant-sum": 0.5 * Orthant(POINTS) + Gaussian(1.3),
+    "projection": Projection(POINTS),
+}
+KERNELS = STATIONARY | LINEAR | BOUNDED | ANCHORED

@@ -4,26 +4,34 @@ A kernel is a function of two points; kernels combine by ``+``, ``*``, ``**`` an
 bandwidth is a length in the units of the data, or a rule that finds one.
 """
 
-from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic
+from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic, RuleOfThumb
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
 from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
 from kcm.kernels.energy import Energy
 from kcm.kernels.frames import for_frame
+from kcm.kernels.hsiao_li_racine import HsiaoLiRacine
+from kcm.kernels.icm import ICM
 from kcm.kernels.linear import Linear
 from kcm.kernels.matern import Matern
+from kcm.kernels.orthant import Orthant
 from kcm.kernels.polynomial import Polynomial
 from kcm.kernels.precomputed import Precomputed
+from kcm.kernels.projection import Projection
 from kcm.kernels.rational_quadratic import RationalQuadratic
+from kcm.kernels.smooth import Smooth
+from kcm.kernels.smooth_icm import SmoothICM
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
 from kcm.kernels.translation import from_sklearn
 
 __all__ = [
+    "ICM",
     "AitchisonAitken",
     "BandwidthRule",
     "Constant",
     "CoordinatewiseMedian",
     "Energy",
     "Gaussian",
+    "HsiaoLiRacine",
     "InverseMultiquadric",
     "Kernel",
     "Kronecker",
@@ -31,12 +39,17 @@ __all__ = [
     "Linear",
     "Matern",
     "MedianHeuristic",
+    "Orthant",
     "Polynomial",
     "Power",
     "Precomputed",
     "Product",
+    "Projection",
     "RationalQuadratic",
+    "RuleOfThumb",
     "Scaled",
+    "Smooth",
+    "SmoothICM",
     "Subspace",
     "Sum",
     "WangVanRyzin",

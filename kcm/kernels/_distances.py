@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._parameters import Numbers
 
-__all__ = ["half_squares", "safe_root", "squared_distance"]
+__all__ = ["centre_of", "half_squares", "safe_root", "squared_distance"]
 
 CENTRE_POINTS = 16
 
@@ -21,15 +21,19 @@ def half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Floa
     """Return minus half of all scaled squared distances, as one product of two thin matrices.
 
     x'y - |x|^2 / 2 - |y|^2 / 2 is the inner product of (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
-    It cancels badly for points far from the origin, so both sides are centred first, at the median
-    of a few of the points: a mean would be dragged away by one far point.
+    It cancels badly for points far from the origin, so both sides are centred first.
     """
-    centre = jnp.median(y[:: max(1, len(y) // CENTRE_POINTS)], axis=0)
+    centre = centre_of(y)
     a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
     b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
     left = jnp.hstack([a, _half_norms(a), jnp.ones_like(a[:, :1])])
     right = jnp.hstack([b, jnp.ones_like(b[:, :1]), _half_norms(b)])
     return jnp.minimum(left @ right.T, 0)
+
+
+def centre_of(points: Columns) -> Point:
+    """Return the median of a few of the points: a mean would be dragged away by one far point."""
+    return jnp.median(points[:: max(1, len(points) // CENTRE_POINTS)], axis=0)
 
 
 def _half_norms(points: Columns) -> Float[Array, "n 1"]:

@@ -11,15 +11,17 @@ from jaxtyping import Float
 
 from kcm._variation import check_varies, rows_by_value
 from kcm.exceptions import OptionError, TiedDistancesWarning
-from kcm.kernels._parameters import Numbers, Parameter, as_parameter, check_positive
+from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
 
 __all__ = [
     "BandwidthRule",
     "CoordinatewiseMedian",
     "MedianHeuristic",
+    "RuleOfThumb",
     "as_bandwidth",
     "check_bandwidth",
     "resolve_bandwidth",
+    "sample_deviations",
 ]
 
 # The median heuristic is exact up to this many rows and uses this many beyond.
@@ -94,6 +96,72 @@ class CoordinatewiseMedian(BandwidthRule):
         """Return the bandwidths of the columns of x."""
         _deviations(x)
         return np.array([np.sqrt(_median_square(column) / 2.0) for column in x.T])
+
+
+@final
+class RuleOfThumb(BandwidthRule):
+    r"""The bandwidth of kernel smoothing, which shrinks with the sample.
+
+    .. math:: h_j = c \; \mathrm{sd}_j \; n^{-1 / (4 + d)},
+
+    with sd the sample standard deviation (divisor n - 1). The rule of Scott, and with c = 1.06 and
+    d = 1 that of Silverman for a normal density.
+
+    Parameters
+    ----------
+    constant : float
+        c, positive. Default 1.
+    dimension : int, optional
+        d of the exponent. Default: the number of columns.
+
+    Raises
+    ------
+    OptionError
+        When an argument is outside its range.
+
+    References
+    ----------
+    Scott (1992), Multivariate Density Estimation, section 6.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> RuleOfThumb()(np.arange(32.0)[:, None]).round(4)
+    array([4.6904])
+    """
+
+    constant: Parameter = eqx.field(converter=as_scalar, default=1.0)
+    dimension: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        check_positive(self.constant, "constant")
+        d = self.dimension
+        if d is not None and (isinstance(d, bool) or not isinstance(d, int) or d < 1):
+            raise OptionError(f"`dimension` must be None or an int of at least 1; got {d!r}.")
+
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+        """Return the bandwidths of the columns of x."""
+        rate = len(x) ** (-1 / (4 + (self.dimension or x.shape[1])))
+        return np.asarray(self.constant * rate * sample_deviations(x))
+
+
+def sample_deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Return the standard deviations with divisor n - 1; a column that does not vary is an error.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of shape (d,)
+
+    Examples
+    --------
+    >>> sample_deviations(np.array([[0.0], [2.0]])).round(4)
+    array([1.4142])
+    """
+    return _deviations(x) * np.sqrt(len(x) / (len(x) - 1))
 
 
 def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
