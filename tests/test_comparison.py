@@ -19,6 +19,7 @@ from refusals import messages
 from statsmodels.sandbox.regression import gmm
 
 import kcm
+from kcm.adapters import fitted_moment
 from kcm.comparison import names, registry
 from kcm.comparison.entry import Entry
 
@@ -36,6 +37,14 @@ COLUMNS = (
 REGRESSION = ["RESET", "rainbow", "Harvey-Collier", "White specification", "Breusch-Pagan"]
 TWO_STAGE = ["Sargan", "Wooldridge"]
 CLASSICAL = [*REGRESSION, "Hansen J", *TWO_STAGE]
+# Kernel and statistic of the tests that compare numbers.
+KERNELS = {
+    "ICM": (kcm.kernels.ICM(transform="arctan"), "V"),
+    "Stute": (kcm.kernels.Orthant(), "V"),
+    "Escanciano": (kcm.kernels.Projection(), "V"),
+    "Zheng": (kcm.kernels.Smooth(), "U"),
+    "Lavergne-Patilea": (kcm.kernels.SmoothICM(), "U"),
+}
 
 
 def arrays(rng, n=100):
@@ -109,14 +118,19 @@ FITS = {
     mmr: [],
     moment: [],
 }
-for_each_fit = pytest.mark.parametrize("make", FITS, ids=lambda make: make.__name__)
 SENTENCE = re.compile(r"^[A-Z].*\.$")
 
 
+@pytest.fixture(scope="module", params=FITS, ids=lambda make: make.__name__)
+def compared(request):
+    """Return a fit of each kind, its table, and the classical tests that it has."""
+    fit = request.param(np.random.default_rng(20200802))
+    return fit, kcm.compare_tests(fit, rng=0), FITS[request.param]
+
+
 class TestEveryKindOfFit:
-    @for_each_fit
-    def test_each_row_is_a_number_or_a_sentence(self, make, rng):
-        table = kcm.compare_tests(make(rng), rng=0)
+    def test_each_row_is_a_number_or_a_sentence(self, compared):
+        _, table, _ = compared
         assert tuple(row.name for row in table.rows) == names()
         for row in table.rows:
             assert row.computed == bool(np.isfinite([row.statistic, row.pvalue]).all())
@@ -124,38 +138,112 @@ class TestEveryKindOfFit:
             assert row.computed or SENTENCE.match(row.reason)
             assert not row.computed or 0 <= row.pvalue <= 1
 
-    @for_each_fit
-    def test_classical_tests_are_made_where_they_apply(self, make, rng):
-        table = kcm.compare_tests(make(rng), CLASSICAL)
-        assert [row.name for row in table.rows if row.computed] == FITS[make]
+    def test_classical_tests_are_made_where_they_apply(self, compared):
+        _, table, expected = compared
+        assert [name for name in CLASSICAL if table[name].computed] == expected
 
-    @for_each_fit
-    def test_kernel_rows_are_the_specification_test(self, make, rng):
-        fit = make(rng)
-        table = kcm.compare_tests(fit, ["KCM", "KCM adaptive"])
-        expected = [kcm.specification_test(fit, kernel=kernel) for kernel in (None, "adaptive")]
-        for row, result in zip(table.rows, expected, strict=True):
-            assert (row.statistic, row.pvalue) == (result.statistic, result.pvalue)
-            assert row.null_hypothesis == result.null_hypothesis
-            assert row.distribution == result.null_distribution.describe()
+    def test_kernel_tests_are_made_of_every_fit(self, compared):
+        _, table, _ = compared
+        made = [row.name for row in table.rows if row.consistent and row.computed]
+        assert set(made) == {"KCM", "KCM adaptive", *KERNELS, "Hsiao-Li-Racine"}
 
-    @for_each_fit
-    def test_frame(self, make, rng):
-        table = kcm.compare_tests(make(rng), rng=0)
-        frame = table.to_frame()
-        kinds = {
-            name: "O" if kind.kind not in "fb" else kind.kind for name, kind in frame.dtypes.items()
-        }
-        assert kinds == COLUMNS
+    @pytest.mark.parametrize(("name", "kernel"), [("KCM", None), ("KCM adaptive", "adaptive")])
+    def test_the_first_rows_are_the_specification_test(self, compared, name, kernel):
+        fit, table, _ = compared
+        row, result = table[name], kcm.specification_test(fit, kernel=kernel)
+        assert (row.statistic, row.pvalue) == (result.statistic, result.pvalue)
+        assert row.null_hypothesis == result.null_hypothesis
+        assert row.distribution == result.null_distribution.describe()
+
+    @pytest.mark.parametrize("name", KERNELS)
+    def test_kernel_rows_are_the_test_with_their_kernel(self, compared, name):
+        fit, table, _ = compared
+        moment, (kernel, statistic) = fitted_moment(fit), KERNELS[name]
+        # of the five only Escanciano's test depends on units, and none beside it changes with them
+        unit = moment.conditioning / moment.conditioning.std(axis=0)
+        by_unit = kcm.FittedMoment(
+            moment.residuals, unit, moment.jacobian, moment.influence, moment.scale
+        )
+        result = kcm.KCMTest(kernel, statistic, kcm.Asymptotic()).run(by_unit)
+        assert table[name].pvalue == pytest.approx(result.pvalue, rel=1e-6)
+
+    def test_frame(self, compared):
+        frame = compared[1].to_frame()
+        told = [name for name in frame if pd.api.types.is_string_dtype(frame[name])]
+        assert tuple(frame) == COLUMNS
+        assert told == ["name", "null_hypothesis", "concerns", "distribution", "reason"]
+        assert frame[["statistic", "pvalue", "seconds"]].dtypes.unique().tolist() == [np.float64]
+        assert frame["consistent"].dtype == bool
         assert not frame.drop(columns=["statistic", "pvalue"]).isna().any(axis=None)
         assert frame["pvalue"].isna().equals(frame["reason"] != "")
 
-    @for_each_fit
-    def test_pickle(self, make, rng):
-        table = kcm.compare_tests(make(rng), rng=0)
+    def test_pickle(self, compared):
+        table = compared[1]
         copy = pickle.loads(pickle.dumps(table))
         assert repr(copy) == repr(table)
         pd.testing.assert_frame_equal(copy.to_frame(), table.to_frame())
+
+
+class TestKernelRows:
+    def test_stute_by_a_loop(self, rng):
+        """The residuals are cumulated below each observation and the sums squared."""
+        fit = ols(rng)
+        x, residuals = fit.model.exog[:, 1:], fit.resid
+        sums = [residuals[(x <= corner).all(axis=1)].sum() for corner in x]
+        row = kcm.compare_tests(fit, "Stute")["Stute"]
+        assert row.statistic == pytest.approx(np.sum(np.square(sums)) / 100**2, rel=1e-9)
+
+    @pytest.mark.parametrize("make", [ols, logit])
+    def test_dominguez_lobato_by_a_loop(self, rng, make):
+        """As Stute, below each fitted value."""
+        fit = make(rng)
+        fitted = fit.predict()
+        residuals = fit.model.endog - fitted
+        sums = np.cumsum(residuals[np.argsort(fitted)])
+        row = kcm.compare_tests(fit, "Dominguez-Lobato")["Dominguez-Lobato"]
+        assert row.statistic == pytest.approx(np.sum(sums**2) / 100**2, rel=1e-9)
+        assert row.null_hypothesis.endswith("| fitted value] = 0")
+
+    def test_dominguez_lobato_repeats_rows_with_frequencies(self, rng):
+        y, x = arrays(rng, 60)
+        counts = rng.integers(1, 4, size=60)
+        weighted = sm.GLM(y, x, freq_weights=counts).fit()
+        repeated = sm.GLM(np.repeat(y, counts), np.repeat(x, counts, axis=0)).fit()
+        rows = [kcm.compare_tests(f, "Dominguez-Lobato").rows[0] for f in (weighted, repeated)]
+        assert rows[0].pvalue == pytest.approx(rows[1].pvalue, rel=1e-6)
+
+    @pytest.mark.parametrize("make", [iv_of_linearmodels, iv_of_statsmodels, mmr, moment])
+    def test_dominguez_lobato_needs_exogenous_fitted_values(self, rng, make):
+        row = kcm.compare_tests(make(rng), "Dominguez-Lobato")["Dominguez-Lobato"]
+        assert "fitted values of exogenous regressors" in row.reason
+
+    def test_escanciano_does_not_depend_on_units(self, rng):
+        y, x = arrays(rng)
+        scaled = sm.OLS(y, x * [1.0, 1000.0, 0.01]).fit()
+        rows = [kcm.compare_tests(f, "Escanciano").rows[0] for f in (sm.OLS(y, x).fit(), scaled)]
+        assert rows[0].pvalue == pytest.approx(rows[1].pvalue, rel=1e-6)
+
+    def test_cubic_tests_say_why_in_a_large_sample(self, rng):
+        table = kcm.compare_tests(sm.OLS(*arrays(rng, 5_000)).fit(), ["Stute", "Escanciano"])
+        assert all("up to" in row.reason and "5,000" in row.reason for row in table.rows)
+
+    def test_categories_without_an_order_go_to_the_kernels_that_take_them(self, rng):
+        fit = smf.ols("y ~ x + town + owner", mixed(rng)).fit()
+        table = kcm.compare_tests(fit)
+        of_categories = ["KCM", "KCM adaptive", "Hsiao-Li-Racine", "Dominguez-Lobato"]
+        numeric = [name for name in names() if name not in [*of_categories, *CLASSICAL]]
+        assert numeric == list(KERNELS)
+        assert all("town holds categories" in table[name].reason for name in numeric)
+        assert all(table[name].computed for name in of_categories)
+
+    def test_two_levels_are_numbers(self, rng):
+        data = mixed(rng)
+        owners = smf.ols("y ~ x + owner", data).fit()
+        as_numbers = smf.ols("y ~ x + owner", data.assign(owner=1.0 * data["owner"])).fit()
+        tables = [kcm.compare_tests(fit, list(KERNELS)) for fit in (owners, as_numbers)]
+        pvalues = [table.to_frame()["pvalue"] for table in tables]
+        assert pvalues[0].notna().all()
+        pd.testing.assert_series_equal(*pvalues)
 
 
 def mixed(rng, n=120):

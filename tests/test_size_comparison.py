@@ -14,8 +14,18 @@ import kcm
 pytestmark = pytest.mark.slow
 
 N, N_REPLICATIONS = 200, 1_000
-OMNIBUS = ("KCM", "KCM adaptive")
-ROBUST = (*OMNIBUS, "RESET")
+# Hsiao-Li-Racine is Zheng where no variable is a category.
+ROBUST = (
+    "KCM",
+    "KCM adaptive",
+    "ICM",
+    "Stute",
+    "Escanciano",
+    "Zheng",
+    "Lavergne-Patilea",
+    "Dominguez-Lobato",
+    "RESET",
+)
 
 
 def _three(spread):
