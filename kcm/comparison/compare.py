@@ -62,6 +62,19 @@ def compare_tests(
         When the covariance of the fit allows for clusters or serial correlation: the tests of the
         table treat the observations as independent.
 
+    Notes
+    -----
+    Tests of the mean by kernels (KCM, ICM, Stute, Escanciano, Zheng, Hsiao-Li-Racine,
+    Lavergne-Patilea, Dominguez-Lobato) share the law `kcm.Asymptotic()`, with theta estimated. For
+    `EstimationResults` KCM has the kernel of the estimate, and is consistent where that kernel sees
+    every function, as the default does.
+
+    RESET has the squares and cubes of the fitted values and the HC3 covariance. Rainbow and White's
+    test are `linear_rainbow` and `spec_white` of `statsmodels.stats.diagnostic`, Breusch-Pagan is
+    the version of Koenker there (`het_breuschpagan`), Harvey-Collier that of lmtest in R. Sargan,
+    Wooldridge and J are those of linearmodels, and J of a statsmodels fit its `jtest`. Tests of a
+    weighted regression use its weights.
+
     Examples
     --------
     >>> import statsmodels.formula.api as smf
