@@ -30,6 +30,7 @@ from kcm.exceptions import (
 
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels
+    from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
     from kcm.leverage import leverage_scale
@@ -46,6 +47,8 @@ __all__ = [
     "VMM",
     "Asymptotic",
     "BoundaryWarning",
+    "ComparisonRow",
+    "ComparisonTable",
     "ConditionalMoment",
     "ConfidenceSet",
     "ConvergenceWarning",
@@ -68,6 +71,7 @@ __all__ = [
     "StudentizedNormal",
     "TiedDistancesWarning",
     "UnsupportedModelError",
+    "compare_tests",
     "datasets",
     "gram",
     "kernels",
@@ -84,6 +88,8 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "RKHSIV": "kcm.estimators.rkhs_iv:RKHSIV",
         "VMM": "kcm.estimators:VMM",
         "Asymptotic": "kcm.null:Asymptotic",
+        "ComparisonRow": "kcm.comparison:ComparisonRow",
+        "ComparisonTable": "kcm.comparison:ComparisonTable",
         "ConditionalMoment": "kcm.moments:ConditionalMoment",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
@@ -93,6 +99,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
         "StudentizedNormal": "kcm.null:StudentizedNormal",
+        "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",

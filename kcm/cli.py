@@ -1,4 +1,4 @@
-"""The command line: ``kcm test FORMULA --data FILE_OR_NAME``."""
+"""The command line: ``kcm test`` and ``kcm compare``, FORMULA --data FILE_OR_NAME."""
 
 import argparse
 import dataclasses
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import kcm
 from kcm.exceptions import DataError, KCMError, OptionError
@@ -91,24 +91,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcome(options: argparse.Namespace) -> tuple[int, str]:
     try:
-        result = _test(options)
+        return 0, (_compare if options.command == "compare" else _test)(options)
     except KCMError as error:
         return 2, "kcm: error: " + " ".join(str(error).split())
-    return 0, json.dumps(result.to_dict()) if options.json else str(result.summary())
 
 
-def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
+class Fitted(NamedTuple):
+    """A fit, the names of the variables to condition on, and rows left out for missing values."""
+
+    fit: Any
+    conditioning: list[str] | None
+    n_dropped: int
+
+
+def _fitted(options: argparse.Namespace) -> Fitted:
     from kcm.data import Sample
 
     data = read_data(options.data)
     formula, names = _split(options.formula, _names(options.conditioning))
     _check_variables(formula, data)
-    null = _null(options)
     complete = Sample.from_frame(data, names) if names else None
     rows = data if complete is None else data.iloc[complete.kept]
+    n_dropped = complete.n_dropped if complete else 0
+    return Fitted(_fit(options.model, formula, rows), names or None, n_dropped)
+
+
+def _test(options: argparse.Namespace) -> str:
+    null = _null(options)
+    fit, conditioning, n_dropped = _fitted(options)
     result = kcm.specification_test(
-        _fit(options.model, formula, rows),
-        conditioning=names or None,
+        fit,
+        conditioning=conditioning,
         kernel=None if options.kernel is None else resolve_name(KERNELS[options.kernel])(),
         statistic=options.statistic,
         null=null,
@@ -117,8 +130,15 @@ def _test(options: argparse.Namespace) -> "kcm.KCMTestResult":
         memory_limit=options.memory_limit,
         projection=options.projection,
     )
-    n_dropped = result.n_dropped + (complete.n_dropped if complete else 0)
-    return dataclasses.replace(result, n_dropped=n_dropped)
+    result = dataclasses.replace(result, n_dropped=result.n_dropped + n_dropped)
+    return json.dumps(result.to_dict()) if options.json else str(result.summary())
+
+
+def _compare(options: argparse.Namespace) -> str:
+    tests = "all" if options.tests is None else [name.strip() for name in options.tests.split(",")]
+    fit, conditioning, _ = _fitted(options)
+    table = kcm.compare_tests(fit, tests, conditioning, options.rng)
+    return json.dumps(table.to_dict()) if options.json else str(table.summary())
 
 
 def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
@@ -245,16 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     test = commands.add_parser("test", help="fit a model by formula and test its specification")
-    test.add_argument(
-        "formula", metavar="FORMULA", help='"y ~ x", or "y ~ x | z" to condition on z'
-    )
-    test.add_argument(
-        "--data", required=True, metavar="FILE_OR_NAME", help="CSV or Parquet file, or a data set"
-    )
-    test.add_argument(
-        "--conditioning", metavar="A,B", help="columns (default: those the formula mentions)"
-    )
-    test.add_argument("--model", choices=MODELS, default="ols", help="default: ols")
+    _add_model(test)
     test.add_argument(
         "--kernel", choices=KERNELS, help="default: gaussian, times kernels of categories"
     )
@@ -273,8 +284,26 @@ def _parser() -> argparse.ArgumentParser:
         "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
     )
     test.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
-    test.add_argument("--json", action="store_true", help="print one JSON object")
+    compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
+    _add_model(compare)
+    compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")
+    compare.add_argument("--rng", type=int, metavar="SEED", help="seed of the tests that draw")
     return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """Add what names the model and its data, and how to print."""
+    parser.add_argument(
+        "formula", metavar="FORMULA", help='"y ~ x", or "y ~ x | z" to condition on z'
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="FILE_OR_NAME", help="CSV or Parquet file, or a data set"
+    )
+    parser.add_argument(
+        "--conditioning", metavar="A,B", help="columns (default: those the formula mentions)"
+    )
+    parser.add_argument("--model", choices=MODELS, default="ols", help="default: ols")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 if __name__ == "__main__":

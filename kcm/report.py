@@ -1,4 +1,4 @@
-"""A small table that prints as text, HTML and LaTeX."""
+"""Small tables that print as text, HTML and LaTeX."""
 
 import html
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import final
 
-__all__ = ["Summary", "escape_latex"]
+__all__ = ["Grid", "Summary", "escape_latex"]
 
 # Longer values take several lines of a text.
 TEXT_WIDTH = 100
@@ -92,6 +92,93 @@ class Summary:
         heading = f"\\multicolumn{{2}}{{c}}{{{escape_latex(self.title)}}} \\\\"
         body = f"\\hline\n{heading}\n\\hline\n{rows}\n\\hline"
         return f"\\begin{{tabular}}{{ll}}\n{body}\n\\end{{tabular}}{notes}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A title, rows of several columns under headers, and notes.
+
+    Parameters
+    ----------
+    title : str
+    headers : tuple of str
+    rows : tuple of tuple of str
+        As many cells as headers.
+    notes : tuple of str
+        Sentences below the table.
+
+    Examples
+    --------
+    >>> print(Grid("Two tests", ("Test", "p"), (("RESET", "0.04"), ("J", "0.5")), ("A note.",)))
+    ===========
+     Two tests
+    ===========
+    Test   p
+    -----------
+    RESET  0.04
+    J      0.5
+    ===========
+    A note.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def as_text(self) -> str:
+        """Return the table as plain text."""
+        columns = zip(self.headers, *self.rows, strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        head, *body = [_joined(cells, widths) for cells in (self.headers, *self.rows)]
+        total = max(len(line) for line in (head, *body, self.title))
+        rule, heading = "=" * total, self.title.center(total).rstrip()
+        notes = [line for note in self.notes for line in _note(note, total)]
+        return "\n".join([rule, heading, rule, head, "-" * total, *body, rule, *notes])
+
+    def as_html(self) -> str:
+        """Return the table as an HTML fragment."""
+        head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.headers)
+        rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in self.rows)
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        caption = f"<caption>{html.escape(self.title)}</caption>"
+        body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+        return f"<table class='kcm-summary'>{caption}{body}</table>{notes}"
+
+    def as_latex(self) -> str:
+        """Return the table as a LaTeX tabular."""
+        head, *body = [
+            " & ".join(map(escape_latex, cells)) + r" \\" for cells in (self.headers, *self.rows)
+        ]
+        n, rows = len(self.headers), "\n".join(body)
+        heading = f"\\multicolumn{{{n}}}{{c}}{{{escape_latex(self.title)}}} \\\\"
+        table = f"\\hline\n{heading}\n\\hline\n{head}\n\\hline\n{rows}\n\\hline"
+        notes = "".join(f"\n\n{escape_latex(note)}" for note in self.notes)
+        return f"\\begin{{tabular}}{{{'l' * n}}}\n{table}\n\\end{{tabular}}{notes}"
+
+
+def _joined(cells: tuple[str, ...], widths: list[int]) -> str:
+    pairs = zip(cells, widths, strict=True)
+    return "  ".join(f"{cell:<{width}}" for cell, width in pairs).rstrip()
+
+
+def _note(note: str, width: int) -> list[str]:
+    room = max(width, 60)
+    return wrap(note, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _html_cell(cell: str) -> str:
+    return f"<td style='text-align:left'>{html.escape(cell)}</td>"
 
 
 def _lines(label: str, value: str, width: int) -> list[str]:

@@ -15,13 +15,14 @@ from kcm.null.base import with_groups
 from kcm.omnibus import KCMTest
 from kcm.results import KCMTestResult
 
-__all__ = ["specification_test"]
+__all__ = ["specification_test", "warn_of_dependence"]
 
 # Values of `cov_type` in statsmodels, then in linearmodels.
 _DEPENDENT = frozenset(
     {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
     | {"clustered", "kernel"}
 )
+_PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
 
 def specification_test(
@@ -111,7 +112,7 @@ def specification_test(
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
-        _warn_of_dependence(fit)
+        warn_of_dependence(fit)
     return test.run(moment, rng)
 
 
@@ -124,12 +125,24 @@ def _with_aligned_groups(null: Null, fit: Any) -> Null:
     return with_groups(null, align_to_fit(fit, values, "groups"))
 
 
-def _warn_of_dependence(fit: Any) -> None:
+def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
+    """Warn, from the caller's caller, when the covariance of a fit allows for dependence.
+
+    Parameters
+    ----------
+    fit : fitted result
+    advice : str
+        What to do, as the end of a sentence.
+
+    Warns
+    -----
+    DependenceWarning
+    """
     cov_type = getattr(fit, "cov_type", None)
     if cov_type in _DEPENDENT:
         warnings.warn(
             f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
-            "observations as independent; pass `null=kcm.Asymptotic(groups=...)`.",
+            f"observations as independent; {advice}.",
             DependenceWarning,
             stacklevel=3,
         )

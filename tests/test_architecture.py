@@ -33,7 +33,7 @@ ROWS = (
     ("combination",),
     ("adapters", "omnibus"),
     ("specification",),
-    ("estimators", "classical"),
+    ("estimators", "comparison"),
     ("simulation", "plotting"),
     ("__init__",),
     ("cli",),

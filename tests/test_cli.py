@@ -214,3 +214,45 @@ def test_an_unknown_option_is_refused_by_the_parser(run):
     with pytest.raises(SystemExit) as stop:
         run(FORMULA, "--data", "cps71", "--model", "forest")
     assert stop.value.code == 2
+
+
+class TestCompare:
+    @pytest.fixture
+    def compare(self, capsys):
+        def call(*words):
+            code = main(["compare", *words])
+            captured = capsys.readouterr()
+            return code, captured.out, captured.err
+
+        return call
+
+    def test_json_is_the_python_table(self, compare):
+        fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
+        expected = kcm.compare_tests(fit, rng=3).to_dict()
+        code, out, err = compare(FORMULA, "--data", "cps71", "--rng", "3", "--json")
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        for row in (*found["rows"], *expected["rows"]):
+            del row["seconds"]
+        assert found == expected
+
+    def test_text_is_the_summary(self, compare):
+        code, out, _ = compare(FORMULA, "--data", "cps71", "--tests", "KCM, rainbow")
+        assert code == 0
+        assert out.splitlines()[1].strip().startswith("Specification tests: statsmodels OLS")
+        assert ("KCM" in out, "rainbow" in out, "RESET" in out) == (True, True, False)
+
+    def test_a_model_and_a_bar(self, compare, data, tmp_path):
+        data.to_csv(tmp_path / "data.csv", index=False)
+        fit = smf.logit("b ~ x", data=data).fit(disp=0)
+        expected = kcm.compare_tests(fit, "KCM", ["x", "z"])["KCM"].pvalue
+        words = ("--data", str(tmp_path / "data.csv"), "--model", "logit", "--tests", "KCM")
+        code, out, _ = compare("b ~ x | x + z", *words, "--json")
+        assert code == 0
+        assert json.loads(out)["rows"][0]["pvalue"] == pytest.approx(expected, rel=1e-9)
+
+    def test_an_unknown_test_is_one_line(self, compare):
+        code, out, err = compare(FORMULA, "--data", "cps71", "--tests", "KCM,Reset")
+        assert (code, out) == (2, "")
+        assert err.startswith("kcm: error: `tests`: there is no test 'Reset'")
+        assert err.count("\n") == 1

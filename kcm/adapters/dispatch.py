@@ -25,7 +25,7 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_column", "fitted_moment"]
+__all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment"]
 
 
 @final
@@ -245,6 +245,34 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
     rows = _rows(fit)
     aligned = align_rows(rows, values, argument).to_numpy()
     return rows.repeated(aligned[:, 0] if np.ndim(values) == 1 else aligned)
+
+
+def fit_name(fit: Any) -> str:
+    """Name a fit by its library and model.
+
+    Parameters
+    ----------
+    fit : fitted result, EstimationResults or FittedMoment
+        As for `fitted_moment`.
+
+    Returns
+    -------
+    str
+        For example "statsmodels OLS", "linearmodels IV2SLS" or "kcm MMR"; of a caller's own
+        subclass the class that the library gave it, and "a FittedMoment" for one.
+
+    Examples
+    --------
+    >>> import statsmodels.api as sm
+    >>> fit_name(sm.OLS([1.0, 3.0, 2.0], [[1.0], [2.0], [4.0]]).fit())
+    'statsmodels OLS'
+    """
+    if isinstance(fit, FittedMoment):
+        return "a FittedMoment"
+    if is_estimation(fit):
+        return f"kcm {fit.estimator}"
+    cls = _library_class(getattr(fit, "_results", fit).model)
+    return f"{cls.__module__.split('.')[0]} {cls.__name__.lstrip('_')}"
 
 
 def _rows(fit: Any) -> FitRows:

@@ -1,0 +1,7 @@
+"""Specification tests of one fitted model, side by side: kernel tests and the classical ones."""
+
+from kcm.comparison.compare import compare_tests
+from kcm.comparison.record import ComparisonRow, ComparisonTable
+from kcm.comparison.registry import names
+
+__all__ = ["ComparisonRow", "ComparisonTable", "compare_tests", "names"]
