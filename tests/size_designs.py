@@ -283,10 +283,6 @@ OTHER_MODELS = {
     "gmm-subclass": gmm_subclass,
     "known": known,
 }
-ADAPTIVE_DESIGNS = {
-    name: DESIGNS[name]
-    for name in ("ols-d1-normal", "ols-d5-heteroskedastic", "logit", "2sls-over-identified")
-} | {"mixed": mixed}
 HEAVY_LEVERAGE = {
     "ols": _ols(1, _leverage),
     "poisson-overdispersed": poisson_overdispersed,

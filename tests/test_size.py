@@ -6,7 +6,6 @@ The Monte Carlo standard error of a rate of .05 is .007. Rates are printed (pyte
 import numpy as np
 import pytest
 from size_designs import (
-    ADAPTIVE_DESIGNS,
     DESIGNS,
     HEAVY_LEVERAGE,
     OTHER_MODELS,
@@ -77,6 +76,7 @@ VARIANTS = {
     "mammen": {"null": kcm.MultiplierBootstrap(199, weights="mammen")},
     "gaussian": {"null": kcm.MultiplierBootstrap(199, weights="gaussian")},
     "webb": {"null": kcm.MultiplierBootstrap(199, weights="webb")},
+    "studentised": {"null": kcm.MultiplierBootstrap(199, studentize=True)},
     "v-asymptotic": {"statistic": "V"},
     "v-cumulants": {"statistic": "V", "null": kcm.Asymptotic(method="cumulants")},
     "v-rademacher": {"statistic": "V", "null": kcm.MultiplierBootstrap(199)},
@@ -148,10 +148,10 @@ ADAPTIVE = {
 }
 
 
-@pytest.mark.parametrize("design", ADAPTIVE_DESIGNS.values(), ids=ADAPTIVE_DESIGNS.keys())
-def test_size_of_the_adaptive_test(design):
+@pytest.mark.parametrize("name", ["ols-d1-normal", "ols-d5-heteroskedastic"])
+def test_size_of_the_adaptive_test(name):
     low, high = BOUNDS[200]
-    rates = rejection_rates(design, 200, ADAPTIVE)
+    rates = rejection_rates(DESIGNS[name], 200, ADAPTIVE)
     assert all(low <= rate <= high for rate in rates.values()), rates
 
 

@@ -11,7 +11,7 @@ from size_designs import DESIGNS
 
 import kcm
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 N, N_REPLICATIONS = 200, 1_000
 # Hsiao-Li-Racine is Zheng where no variable is a category.

@@ -19,7 +19,7 @@ from test_size import rejection_rates
 import kcm
 from kcm.kernels import Gaussian
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 DRAWS = {
     "plain": {"null": kcm.MultiplierBootstrap(199)},
