@@ -19,8 +19,9 @@ from kcm.kernels import (
     Subspace,
 )
 
-# Points of another sample, of which some are tied, and directions.
+# Points of another sample, of which some are tied and one lies above all others, and directions.
 POINTS = np.random.default_rng(7).normal(size=(40, 3)).round(1)
+POINTS[29] = 9.0
 POINTS[30:] = POINTS[:10]
 DIRECTIONS = POINTS[:7]
 

@@ -40,8 +40,10 @@ class HsiaoLiRacine(Kernel):
         One per column.
     bandwidth : array_like of shape (d,), optional
         One number per column: the length h of a continuous one, in the units of the data, and the
-        smoothing lambda of the others, for example from `cross_validated_bandwidths`. Default: the
-        rules of the three kernels, of which only that of `Smooth` shrinks with the sample.
+        smoothing lambda of the others. The least-squares cross-validated ones of the authors are
+        ``KernelReg(y, x, "cuo", bw="cv_ls").bw`` of statsmodels, whose kernels are the same.
+        Default: the rules of the three kernels, of which only that of `Smooth` shrinks with the
+        sample.
 
     Raises
     ------
