@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kcm import FittedMoment, KCMTest, MultiplierBootstrap
-from kcm.kernels import CoordinatewiseMedian, Gaussian
+from kcm.gram import matrix
+from kcm.kernels import CoordinatewiseMedian, Gaussian, Orthant, Smooth
 
 CASES = [(data, theta) for data in ("hom60", "het60") for theta in ("H0", "H1", "OLS")]
 CASES += [("simeq60", "H0"), ("simeq60", "H1")]
@@ -62,3 +63,21 @@ def test_multinomial_bootstrap_has_their_moments_and_quantiles(moment, values):
     for name, value in found.items():
         error = np.sqrt(2) * values["kcm", f"boot_{name}_mcse"]
         assert abs(value - values["kcm", f"boot_{name}"]) < 4 * error, name
+
+
+@everywhere
+def test_statistic_of_their_integrated_test(moment, values):
+    """`icmtest_simple`: cumulated residuals, the components added."""
+    result = KCMTest(Orthant(), "V").run(moment)
+    assert result.statistic == pytest.approx(values["icmtest_simple", "stat"], rel=1e-10, abs=0)
+
+
+@everywhere
+def test_statistic_of_their_smooth_test(moment, values):
+    """`smoothtest`: K = exp(-|dx|^2 / h), studentised; their n(n - 1) gives the root in front."""
+    psi, n = moment.residuals, moment.n_obs
+    k = matrix(Smooth(np.sqrt(values["smoothtest", "h"] / 2)), moment.conditioning)
+    np.fill_diagonal(k, 0)
+    terms = psi @ psi.T * k
+    found = np.sqrt(n / (n - 1)) * terms.sum() / np.sqrt(2 * np.sum(terms**2))
+    assert found == pytest.approx(values["smoothtest", "stat"], rel=1e-10, abs=0)

@@ -17,7 +17,17 @@ from size_designs import (
 import kcm
 from kcm import computation, residual_bounds
 from kcm.adapters import fitted_moment
-from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
+from kcm.kernels import (
+    ICM,
+    CoordinatewiseMedian,
+    Gaussian,
+    InverseMultiquadric,
+    Laplace,
+    Orthant,
+    Projection,
+    Smooth,
+    SmoothICM,
+)
 from kcm.null import asymptotic
 
 pytestmark = pytest.mark.slow
@@ -95,6 +105,32 @@ STOPPED = {
 def test_size_of_draws_that_stop():
     rates = rejection_rates(DESIGNS["ols-d1-normal"], 100, STOPPED, n_replications=500)
     assert all(0.025 <= rate <= 0.08 for rate in rates.values()), rates
+
+
+CLASSICAL = {
+    "icm": {"kernel": ICM(), "statistic": "V"},
+    "icm-arctan": {"kernel": ICM("uniform", 2.0, "arctan"), "statistic": "V"},
+    "orthant": {"kernel": Orthant(), "statistic": "V"},
+    "orthant-rademacher": {
+        "kernel": Orthant(),
+        "statistic": "V",
+        "null": kcm.MultiplierBootstrap(199),
+    },
+    "smooth": {"kernel": Smooth()},
+    "smooth-icm": {"kernel": SmoothICM()},
+}
+# Angles of all triples of rows take too long in several columns.
+RANKED = {"projection": {"kernel": Projection(), "statistic": "V"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "tests"),
+    [("ols-d1-heteroskedastic", CLASSICAL | RANKED), ("ols-d5-normal", CLASSICAL)],
+)
+def test_size_with_the_kernels_of_classical_tests(name, tests):
+    low, high = BOUNDS[100]
+    rates = rejection_rates(DESIGNS[name], 100, tests)
+    assert all(low <= rate <= high for rate in rates.values()), rates
 
 
 CLUSTERED = {

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from kcm.gram.execution import Precision, double_arithmetic
 from kcm.kernels import Kernel
+from kcm.kernels._anchored import AnchoredKernel
 
 __all__ = ["gram_block", "in_precision", "in_range", "largest_value"]
 
@@ -40,15 +41,17 @@ def in_precision(
     """Return a kernel (or a family) and points for tiles in a precision, if they can be.
 
     Single precision needs points near zero, and they can be moved there only if the kernel does
-    not change. Both are tried, on the points farthest from the centre and some others: where a
-    value is off by more than 2e-5 of the largest one, kernel and points stay in double precision.
-    The precision returned is one that can hold the values.
+    not change; where a kernel compares them with points of its own, they stay. Both are tried, on
+    the points farthest from the centre and some others: where a value is off by more than 2e-5 of
+    the largest one, kernel and points stay in double precision. The precision returned is one that
+    can hold the values.
     """
     if precision == "double":
         return kernel, x, precision
     with np.errstate(all="ignore"):
         centred = _centred(x)
-        moved, chosen = centred.astype(np.float32), _tried(centred)
+        moved = (x if _has_anchors(kernel) else centred).astype(np.float32)
+        chosen = _tried(centred)
         lower = jax.tree.map(_single, kernel)
         exact, tried = _values(kernel, x[chosen]), _values(lower, moved[chosen])
         error, largest = (np.abs(a).max(axis=(1, 2)) for a in (tried - exact, exact))
@@ -69,6 +72,13 @@ def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
 
 def _kernels(kernel: Any) -> tuple[Kernel, ...]:
     return (kernel,) if isinstance(kernel, Kernel) else kernel.evaluated
+
+
+def _has_anchors(kernel: Any) -> bool:
+    def anchored(node: Any) -> bool:
+        return isinstance(node, AnchoredKernel)
+
+    return any(map(anchored, jax.tree.leaves(kernel, is_leaf=anchored)))
 
 
 def _single(leaf: Any) -> Any:

@@ -1,10 +1,10 @@
 """Densities that smooth tests weigh differences by: mean zero, variance one, positive definite."""
 
+import math
 from collections.abc import Callable
 from types import MappingProxyType
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 __all__ = ["SHAPES", "density"]
@@ -18,15 +18,15 @@ def density(shape: str, t: Numbers) -> Numbers:
 
 
 def _gaussian(t: Numbers) -> Numbers:
-    return jnp.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)
+    return jnp.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def _laplace(t: Numbers) -> Numbers:
-    return jnp.exp(-np.sqrt(2.0) * jnp.abs(t)) / np.sqrt(2.0)
+    return jnp.exp(-math.sqrt(2.0) * jnp.abs(t)) / math.sqrt(2.0)
 
 
 def _triangular(t: Numbers) -> Numbers:
-    return jnp.maximum(1 - jnp.abs(t) / np.sqrt(6.0), 0) / np.sqrt(6.0)
+    return jnp.maximum(1 - jnp.abs(t) / math.sqrt(6.0), 0) / math.sqrt(6.0)
 
 
 SHAPES: MappingProxyType[str, Callable[[Numbers], Numbers]] = MappingProxyType(

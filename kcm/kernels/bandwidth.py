@@ -11,7 +11,14 @@ from jaxtyping import Float
 
 from kcm._variation import check_varies, rows_by_value
 from kcm.exceptions import OptionError, TiedDistancesWarning
-from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
+from kcm.kernels._parameters import (
+    Numbers,
+    Parameter,
+    as_parameter,
+    as_scalar,
+    check_positive,
+    show,
+)
 
 __all__ = [
     "BandwidthRule",
@@ -138,6 +145,9 @@ class RuleOfThumb(BandwidthRule):
         d = self.dimension
         if d is not None and (isinstance(d, bool) or not isinstance(d, int) or d < 1):
             raise OptionError(f"`dimension` must be None or an int of at least 1; got {d!r}.")
+
+    def __repr__(self) -> str:
+        return f"RuleOfThumb(constant={show(self.constant)}, dimension={self.dimension})"
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""

@@ -116,7 +116,7 @@ class ICM(Kernel):
 
     def _unit(self) -> Numbers:
         """Return the length of 1 radian."""
-        length = self._known(self.scale) if self.transform == "identity" else np.ones(())
+        length = self._known(self.scale) if self.transform == "identity" else 1.0
         return as_parameter(length / as_parameter(self.spread))
 
     def _known(self, value: Parameter | None) -> Numbers:
