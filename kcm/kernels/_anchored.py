@@ -65,6 +65,6 @@ class AnchoredKernel(Kernel):
         return anchors, jnp.sum(jnp.isfinite(anchors[:, 0]).astype(like.dtype))
 
 
-def counts(anchors: Float[Array, "m d"], x: Columns, side: str) -> Int[Array, " n"]:
+def counts(anchors: Float[Array, "r d"], x: Columns, side: str) -> Int[Array, " n"]:
     """Return how many anchors lie below each point of one column, or at and below ("right")."""
     return jnp.searchsorted(anchors[:, 0], x[:, 0], side=side)
