@@ -17,7 +17,7 @@ from size_designs import (
 import kcm
 from kcm import computation, residual_bounds
 from kcm.adapters import fitted_moment
-from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace, Orthant
+from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
 from kcm.null import asymptotic
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,6 @@ VARIANTS = {
     "v-cumulants": {"statistic": "V", "null": kcm.Asymptotic(method="cumulants")},
     "v-rademacher": {"statistic": "V", "null": kcm.MultiplierBootstrap(199)},
     "laplace": {"kernel": Laplace()},
-    "orthant": {"kernel": Orthant(), "statistic": "V"},
     "imq": {"kernel": InverseMultiquadric()},
     "coordinatewise": {"kernel": Gaussian(CoordinatewiseMedian())},
 }
