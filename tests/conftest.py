@@ -1,7 +1,7 @@
 """Set-up of every test: checked annotations, strict JAX, and the shared fixtures."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ def reference() -> Callable[[str], Any]:
 def rng() -> np.random.Generator:
     """Give the same generator, freshly seeded, to every test."""
     return np.random.default_rng(20200802)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs() -> Iterator[None]:
+    """Forget what a module of tests compiled.
+
+    Each program holds memory maps, of which Linux grants a process 65,530; beyond, JAX crashes.
+    """
+    yield
+    jax.clear_caches()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
