@@ -38,8 +38,9 @@ class Smooth(BandwidthKernel):
         The lengths h in the units of the data, used as given. Default `RuleOfThumb()`, sd times
         n^(-1/(4+d)).
     shape : {"gaussian", "laplace", "triangular"}
-        f: normal, exp(-sqrt 2 |t|) / sqrt 2, or (1 - |t| / sqrt 6)_+ / sqrt 6. All have positive
-        Fourier transforms, so that the kernel is positive semi-definite. Default "gaussian".
+        f: normal, ``exp(-sqrt(2) |t|) / sqrt(2)``, or ``max(1 - |t| / sqrt(6), 0) / sqrt(6)``. All
+        have positive Fourier transforms, so that the kernel is positive semi-definite. Default
+        "gaussian".
 
     Raises
     ------
