@@ -287,7 +287,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")
-    compare.add_argument("--rng", type=int, metavar="SEED", help="seed of the tests that draw")
+    compare.add_argument(
+        "--rng", type=int, metavar="SEED", help="seed of the directions of Lavergne-Patilea"
+    )
     return parser
 
 

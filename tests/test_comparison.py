@@ -300,6 +300,12 @@ class TestRandomness:
         fit = ols(rng)
         pd.testing.assert_frame_equal(self.frame(fit, 7), self.frame(fit, 7))
 
+    def test_another_seed_draws_other_directions_and_changes_nothing_else(self, rng):
+        fit = ols(rng)
+        one, other = (self.frame(fit, seed).set_index("name")["statistic"] for seed in (7, 8))
+        differing = (one != other) & one.notna()
+        assert list(one[differing].index) == ["Lavergne-Patilea"]
+
     def test_a_row_does_not_depend_on_the_others(self, rng):
         fit, backwards = ols(rng), list(names())[::-1]
         whole = self.frame(fit, 7).set_index("name")

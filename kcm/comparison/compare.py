@@ -38,8 +38,8 @@ def compare_tests(
         `kcm.specification_test`. The classical tests look at the regressors and instruments of
         the fit.
     rng : None, int, numpy Generator or JAX key, optional
-        Source of randomness of the tests that draw. All of them start at the same place, so that
-        a row does not depend on which others were asked for.
+        Source of the directions that the row Lavergne-Patilea draws where there are two variables
+        or more; no other row draws anything.
     progress : bool
         Show a bar where a kernel test takes more than about five seconds. Default True.
 

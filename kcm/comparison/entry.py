@@ -30,7 +30,7 @@ class Subject:
     groups : array_like or None
         Clusters of the estimate.
     seed : int
-        Where all draws start, the same for each test.
+        Where draws start, whichever tests are asked for.
     progress : bool
         Whether kernel tests show a bar for long work.
     """
