@@ -200,6 +200,31 @@ def check_option(value: object, allowed: Sequence[str], argument: str) -> str:
     raise OptionError(f"`{argument}` must be one of {words}; got {value!r}.")
 
 
+def check_int(value: object, argument: str, least: int = 1) -> None:
+    """Refuse what is not an int of at least `least`.
+
+    Parameters
+    ----------
+    value : object
+        What the caller passed. A boolean is no number.
+    argument : str
+        The argument's name, for messages.
+    least : int
+        Default 1.
+
+    Raises
+    ------
+    OptionError
+        If `value` is not such an int.
+
+    Examples
+    --------
+    >>> check_int(3, "degree")
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"`{argument}` must be an int of at least {least}; got {value!r}.")
+
+
 def as_generator(rng: object) -> np.random.Generator:
     """Turn a seed or random state into a NumPy generator (SPEC 7).
 

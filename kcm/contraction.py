@@ -56,8 +56,6 @@ class Contraction:
         f = 1/(n - 1) for U, 1/n for V.
     statistic : float
         n times the squared maximum moment restriction.
-    theta_known : bool
-        Whether p = 0 because theta was given, not estimated.
     moment : FittedMoment
         What was contracted, as it was given.
     """
@@ -72,7 +70,6 @@ class Contraction:
     removed: Float[np.ndarray, " n"]
     factor: float
     statistic: float
-    theta_known: bool
     moment: FittedMoment
 
     @property
@@ -141,7 +138,6 @@ def contract(moment: FittedMoment, gram: GramOperator, statistic: StatisticName)
         removed,
         factor,
         factor * (found.form - float(removed @ squares)),
-        moment.theta_known,
         moment,
     )
 

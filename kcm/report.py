@@ -1,12 +1,13 @@
 """Small tables that print as text, HTML and LaTeX."""
 
+import abc
 import html
 from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
 from typing import final
 
-__all__ = ["Grid", "Summary", "escape_latex"]
+__all__ = ["Grid", "Printed", "Summary", "escape_latex", "pvalue_text"]
 
 # Longer values take several lines of a text.
 TEXT_WIDTH = 100
@@ -28,9 +29,53 @@ _LATEX = {
 }
 
 
+class Printed(abc.ABC):
+    """What prints as text, and in a notebook as HTML.
+
+    Examples
+    --------
+    >>> isinstance(Summary("A test", (("p-value", "0.04"),)), Printed)
+    True
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def as_text(self) -> str:
+        """Return the table as plain text."""
+
+    @abc.abstractmethod
+    def as_html(self) -> str:
+        """Return the table as an HTML fragment."""
+
+    @abc.abstractmethod
+    def as_latex(self) -> str:
+        """Return the table as a LaTeX tabular."""
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+
+def pvalue_text(pvalue: float) -> str:
+    """Write a p-value: four digits after the point, small ones as powers of ten.
+
+    Examples
+    --------
+    >>> pvalue_text(0.04), pvalue_text(0.0000123)
+    ('0.0400', '1.23e-05')
+    """
+    return f"{pvalue:.4f}" if pvalue >= 0.001 or pvalue == 0 else f"{pvalue:.2e}"
+
+
 @final
-@dataclass(frozen=True, slots=True)
-class Summary:
+@dataclass(frozen=True, slots=True, repr=False)
+class Summary(Printed):
     """A title, labelled rows and notes.
 
     Parameters
@@ -55,15 +100,6 @@ class Summary:
     title: str
     rows: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
 
     def as_text(self) -> str:
         """Return the table as plain text."""
@@ -95,8 +131,8 @@ class Summary:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Grid:
+@dataclass(frozen=True, slots=True, repr=False)
+class Grid(Printed):
     """A title, rows of several columns under headers, and notes.
 
     Parameters
@@ -126,15 +162,6 @@ class Grid:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
 
     def as_text(self) -> str:
         """Return the table as plain text."""

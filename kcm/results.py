@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 from kcm.certificate import Certificate
 from kcm.kernels import Kernel
 from kcm.null import NullDistribution
-from kcm.report import Summary
+from kcm.report import Summary, pvalue_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ class KCMTestResult:
             *_method_rows(self.certificate),
             (f"Statistic ({self._statistic_words()})", f"{self.statistic:.6g}"),
             (f"Critical value ({level:.3g})", critical),
-            ("p-value", _pvalue(self.pvalue)),
+            ("p-value", pvalue_text(self.pvalue)),
             *_interval_row(self._pvalue_interval()),
         )
         notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
@@ -199,7 +199,7 @@ class KCMTestResult:
             return (("Kernel", repr(self.kernel)),)
         tests = enumerate(self.kernel_tests, start=1)
         return tuple(
-            (f"Kernel {k}: p = {_pvalue(one.pvalue)}", _starred(one.kernel, self.kernel))
+            (f"Kernel {k}: p = {pvalue_text(one.pvalue)}", _starred(one.kernel, self.kernel))
             for k, one in tests
         )
 
@@ -227,7 +227,8 @@ def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
     share, (low, high) = certificate.residual_share, certificate.pvalue_interval
     statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
     method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
-    return ("Method", method), ("Exact p-value within", f"[{_pvalue(low)}, {_pvalue(high)}]")
+    within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
+    return ("Method", method), ("Exact p-value within", within)
 
 
 def _starred(kernel: Kernel, leading: Kernel) -> str:
@@ -238,15 +239,11 @@ def _dropped(n_dropped: int) -> str:
     return f" ({n_dropped:,} dropped: missing values)" if n_dropped else ""
 
 
-def _pvalue(pvalue: float) -> str:
-    return f"{pvalue:.4f}" if pvalue >= 0.001 or pvalue == 0 else f"{pvalue:.2e}"
-
-
 def _interval_row(interval: tuple[float, float] | None) -> tuple[tuple[str, str], ...]:
     if interval is None:
         return ()
     lower, upper = interval
-    return (("p-value, 95 % interval", f"{_pvalue(lower)} to {_pvalue(upper)}"),)
+    return (("p-value, 95 % interval", f"{pvalue_text(lower)} to {pvalue_text(upper)}"),)
 
 
 def _critical(value: float) -> str:

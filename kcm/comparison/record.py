@@ -1,5 +1,6 @@
 """The records of a comparison: one row per test, and the table of all."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -9,7 +10,7 @@ import numpy as np
 from kcm._validation import did_you_mean, listed
 from kcm.comparison.drawing import draw
 from kcm.exceptions import OptionError
-from kcm.report import Grid
+from kcm.report import Grid, pvalue_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,17 +19,6 @@ __all__ = ["ComparisonRow", "ComparisonTable", "Concern"]
 
 Concern = Literal["mean", "mean and variance", "variance", "instruments"]
 
-_FIELDS = (
-    "name",
-    "null_hypothesis",
-    "concerns",
-    "statistic",
-    "distribution",
-    "pvalue",
-    "consistent",
-    "seconds",
-    "reason",
-)
 _HEADERS = ("Test", "p-value", "Consistent", "Statistic", "Distribution", "Seconds")
 _OF_VARIANCE = (
     "* Concerns the variance as well or alone, and may reject a model whose mean is right."
@@ -148,8 +138,7 @@ class ComparisonTable:
         """
         import pandas as pd
 
-        columns = {field: [getattr(row, field) for row in self.rows] for field in _FIELDS}
-        return pd.DataFrame(columns)
+        return pd.DataFrame(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain numbers and words, ready for JSON.
@@ -160,7 +149,7 @@ class ComparisonTable:
             `model`, `n_obs` and `rows`, a list of one dictionary per test; numbers that were not
             computed are None.
         """
-        rows = [{field: _plain(getattr(row, field)) for field in _FIELDS} for row in self.rows]
+        rows = [{k: _plain(v) for k, v in dataclasses.asdict(row).items()} for row in self.rows]
         return {"model": self.model, "n_obs": self.n_obs, "rows": rows}
 
     def summary(self) -> Grid:
@@ -238,7 +227,7 @@ def _reasons(rows: Iterable[ComparisonRow]) -> list[str]:
 def _pvalue(row: ComparisonRow) -> str:
     if not row.computed:
         return "not computed"
-    return f"{row.pvalue:.4f}" if row.pvalue >= 0.001 or row.pvalue == 0 else f"{row.pvalue:.2e}"
+    return pvalue_text(row.pvalue)
 
 
 def _kind(row: ComparisonRow) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import check_option
+from kcm._validation import check_int, check_option
 from kcm.data import Sample
 from kcm.estimators.fixed import FixedParameters, fix_parameters
 from kcm.estimators.inference import estimation_results
@@ -143,7 +143,7 @@ class Estimator(abc.ABC):
         """
         cov_type = self._cov_type(cov_type, groups)
         check_option(method, METHODS, "method")
-        _check_maxiter(maxiter)
+        check_int(maxiter, "maxiter")
         first = next(iter(several(start)), None)
         bound, kernel = self._bind(first, "start")
         box = read_bounds(bounds, bound.tree.labels)
@@ -226,8 +226,3 @@ def prepare_estimator(estimator: Estimator) -> None:
         check_definite(estimator.kernel, "estimation")
     if isinstance(estimator.data, Sample):
         object.__setattr__(estimator, "data", estimator.data.frame())
-
-
-def _check_maxiter(maxiter: Any) -> None:
-    if isinstance(maxiter, bool) or not isinstance(maxiter, int) or maxiter < 1:
-        raise OptionError(f"`maxiter` must be an int of at least 1; got {maxiter!r}.")

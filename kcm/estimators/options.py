@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
 from kcm._tables import as_table, is_table
-from kcm._validation import as_generator, did_you_mean
+from kcm._validation import as_generator, check_int, did_you_mean
 from kcm.data import align
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError
@@ -139,8 +139,7 @@ def read_starts(
     OptionError
         When a start lies outside the bounds, or `n_starts` is not a positive number.
     """
-    if isinstance(n_starts, bool) or not isinstance(n_starts, int) or n_starts < 1:
-        raise OptionError(f"`n_starts` must be an int of at least 1; got {n_starts!r}.")
+    check_int(n_starts, "n_starts")
     # the default start of a formula, zero, may lie outside the bounds
     default = [np.clip(bound.start, *box)]
     given = [bound.tree.vector(each, "start") for each in several(start)] or default

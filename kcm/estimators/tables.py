@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from kcm.report import escape_latex
+from kcm.report import Printed, escape_latex
 
 if TYPE_CHECKING:
     from kcm.estimators.results import EstimationResults
@@ -19,7 +19,7 @@ Rows = Sequence[tuple[str, str]]
 
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class EstimationSummary:
+class EstimationSummary(Printed):
     """Facts on top, a table of parameters, and notes below, drawn by statsmodels.
 
     Parameters
@@ -45,15 +45,6 @@ class EstimationSummary:
     right: Rows
     parameters: pd.DataFrame
     notes: Sequence[str]
-
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
 
     def as_text(self) -> str:
         """Return the summary as plain text."""

@@ -1,15 +1,14 @@
 """The default kernel of columns of any type."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import mul
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from kcm.kernels._kinds import product_over_kinds
 from kcm.kernels.bandwidth import MedianHeuristic
-from kcm.kernels.base import Kernel, Subspace
+from kcm.kernels.base import Kernel
 from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
 from kcm.kernels.stationary import Gaussian, Laplace
 
@@ -108,8 +107,6 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
 
 def _product(kinds: Sequence[str], continuous: Kernel) -> Kernel:
     kernels = {"continuous": continuous, "unordered": AitchisonAitken(), "ordered": WangVanRyzin()}
-    columns = {kind: tuple(j for j, own in enumerate(kinds) if own == kind) for kind in kernels}
-    parts = [(kernels[kind], chosen) for kind, chosen in columns.items() if chosen]
-    if len(parts) == 1:
-        return parts[0][0]
-    return reduce(mul, (Subspace(kernel, chosen) for kernel, chosen in parts))
+    if len(set(kinds)) == 1:
+        return kernels[kinds[0]]
+    return product_over_kinds(kinds, lambda kind, columns: kernels[kind])

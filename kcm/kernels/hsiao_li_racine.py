@@ -1,8 +1,6 @@
 """The kernel of the specification test for mixed data."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import mul
 from typing import Any, final
 
 import equinox as eqx
@@ -12,8 +10,9 @@ from jaxtyping import Array, Float
 from kcm._typing import Columns, Point, Value
 from kcm._validation import check_option
 from kcm.exceptions import OptionError
+from kcm.kernels._kinds import product_over_kinds
 from kcm.kernels._parameters import Numbers, as_optional
-from kcm.kernels.base import Kernel, Subspace
+from kcm.kernels.base import Kernel
 from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
 from kcm.kernels.smooth import Smooth
 
@@ -98,13 +97,12 @@ def _product(kinds: tuple[str, ...], bandwidth: Numbers | None) -> Kernel:
         _check_columns(
             np.size(bandwidth) if np.ndim(bandwidth) == 1 else 0, "bandwidth", len(kinds)
         )
-    chosen = {kind: [j for j, own in enumerate(kinds) if own == kind] for kind in KERNELS}
-    return reduce(mul, (_part(kind, own, bandwidth) for kind, own in chosen.items() if own))
 
+    def kernel_of(kind: str, columns: list[int]) -> Kernel:
+        kernel: Any = KERNELS[kind]
+        return kernel() if bandwidth is None else kernel(bandwidth[np.array(columns)])
 
-def _part(kind: str, columns: list[int], bandwidth: Numbers | None) -> Kernel:
-    kernel = KERNELS[kind]() if bandwidth is None else KERNELS[kind](bandwidth[np.array(columns)])
-    return Subspace(kernel, tuple(columns))
+    return product_over_kinds(kinds, kernel_of)
 
 
 def _check_columns(found: int, argument: str, expected: int) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm.exceptions import OptionError
+from kcm._validation import check_int
 from kcm.kernels._parameters import Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels.base import Kernel
 
@@ -55,8 +55,7 @@ class Polynomial(Kernel):
     intercept: Parameter = eqx.field(converter=as_scalar, default=1.0)
 
     def __check_init__(self) -> None:
-        if isinstance(self.degree, bool) or not isinstance(self.degree, int) or self.degree < 1:
-            raise OptionError(f"`degree` must be an int of at least 1; got {self.degree!r}.")
+        check_int(self.degree, "degree")
         check_positive(self.scale, "scale")
         check_positive(self.intercept, "intercept", allow_zero=True)
 

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm._validation import as_float_columns, check_option
+from kcm._validation import as_float_columns, check_int, check_option
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show
@@ -111,9 +111,9 @@ class SmoothICM(BandwidthKernel):
 
     def __check_init__(self) -> None:
         check_option(self.shape, tuple(SHAPES), "shape")
-        _check_whole(self.seed, "seed", 0)
+        check_int(self.seed, "seed", least=0)
         if self.n_directions is not None:
-            _check_whole(self.n_directions, "n_directions", 1)
+            check_int(self.n_directions, "n_directions")
 
     def __repr__(self) -> str:
         if self.directions is None:
@@ -164,8 +164,3 @@ def _drawn(d: int, n_directions: int | None, seed: int) -> Float[np.ndarray, "m 
     m = n_directions or N_DIRECTIONS * int(np.sqrt(d))
     rows = np.random.default_rng(seed).normal(size=(m, d))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _check_whole(value: Any, argument: str, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"`{argument}` must be an int of at least {least}; got {value!r}.")

@@ -256,7 +256,7 @@ class MultiplierBootstrap(Null):
         self, contraction: Contraction, rng: np.random.Generator
     ) -> BootstrapDistribution:
         """Return the law of the draws; the same `rng` gives the same draws."""
-        if self.weights == "multinomial" and not contraction.theta_known:
+        if self.weights == "multinomial" and not contraction.moment.theta_known:
             raise OptionError(
                 '`weights="multinomial"` is valid only when theta is known, and here it is '
                 'estimated; use "rademacher".'
