@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kcm._validation import did_you_mean, listed
+from kcm._options import did_you_mean, listed
 from kcm.exceptions import DataError
 
 __all__ = ["load", "load_cps71", "names"]

@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from kcm._validation import as_generator, check_option, listed
+from kcm._options import as_generator, check_option, listed
 from kcm.combination import Combined, combined
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName

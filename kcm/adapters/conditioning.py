@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Shaped
 
+from kcm._options import listed
 from kcm._tables import as_table, column_kind, is_table
-from kcm._validation import as_columns, listed
+from kcm._validation import as_columns
 from kcm._variation import check_varies
 from kcm.adapters.bar import bar_position
 from kcm.adapters.rows import FitRows

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from kcm._validation import as_generator, did_you_mean, listed
+from kcm._options import as_generator, did_you_mean, listed
 from kcm.adapters import fit_name, fitted_moment, own_groups, own_kernel
 from kcm.comparison.entry import Subject
 from kcm.comparison.record import ComparisonTable

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import listed
+from kcm._options import listed
 from kcm.adapters import align_to_fit
 from kcm.comparison.entry import Subject, not_applicable
 from kcm.exceptions import DataError

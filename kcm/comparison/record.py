@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 
-from kcm._validation import did_you_mean, listed
+from kcm._options import did_you_mean, listed
 from kcm.comparison.drawing import draw
 from kcm.exceptions import OptionError
 from kcm.report import Grid, pvalue_text

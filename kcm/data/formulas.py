@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
-from kcm._validation import check_option
+from kcm._options import check_option
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [

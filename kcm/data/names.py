@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from kcm._validation import did_you_mean, listed
+from kcm._options import did_you_mean, listed
 from kcm.exceptions import DataError
 
 __all__ = ["as_names", "check_names"]

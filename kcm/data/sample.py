@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
+from kcm._options import check_option, listed
 from kcm._tables import is_table
-from kcm._validation import check_option, listed
 from kcm.data.formulas import SIDES, Roles
 from kcm.data.names import as_names, check_names
 from kcm.data.reading import read_array, read_formula, read_table

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import check_int, check_option
+from kcm._options import check_int, check_option
 from kcm.data import Sample
 from kcm.estimators.fixed import FixedParameters, fix_parameters
 from kcm.estimators.inference import estimation_results

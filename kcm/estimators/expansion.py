@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import listed
+from kcm._options import listed
 from kcm.estimators.weighting import Weight, inner_products
 from kcm.exceptions import DataError, IdentificationError
 from kcm.moments import MomentValues

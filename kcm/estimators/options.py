@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
+from kcm._options import as_generator, check_int, did_you_mean
 from kcm._tables import as_table, is_table
-from kcm._validation import as_generator, check_int, did_you_mean
 from kcm.data import align
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError

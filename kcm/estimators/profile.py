@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._validation import as_generator
+from kcm._options import as_generator
 from kcm.contraction import StatisticName
 from kcm.estimators.fitdata import FitData, null_with_groups
 from kcm.estimators.fitted import known_moment, moment_at

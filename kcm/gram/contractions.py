@@ -8,7 +8,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from kcm._validation import as_float_columns, check_option
+from kcm._options import check_option
+from kcm._validation import as_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block, in_precision, in_range
 from kcm.gram.execution import Execution, Precision

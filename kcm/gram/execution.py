@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from kcm import _tiles
+from kcm._options import check_option
 from kcm._tiles import Layout, layout_of
-from kcm._validation import check_option
 from kcm.exceptions import OptionError
 
 __all__ = ["Execution", "Precision", "double_arithmetic"]

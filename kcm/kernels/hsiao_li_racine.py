@@ -7,8 +7,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
+from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
-from kcm._validation import check_option
 from kcm.exceptions import OptionError
 from kcm.kernels._kinds import product_over_kinds
 from kcm.kernels._parameters import Numbers, as_optional

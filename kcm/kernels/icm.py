@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
-from kcm._validation import check_option
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import half_squares, squared_distance
 from kcm.kernels._parameters import (

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kcm._options import check_int
 from kcm._typing import Columns, Point, Value
-from kcm._validation import check_int
 from kcm.kernels._parameters import Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels.base import Kernel
 

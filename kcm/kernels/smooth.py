@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
-from kcm._validation import check_option
 from kcm.kernels._distances import half_squares
 from kcm.kernels._scaled import BandwidthKernel
 from kcm.kernels._shapes import SHAPES, density

@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from kcm._options import check_int, check_option
 from kcm._typing import Columns, Point, Value
-from kcm._validation import as_float_columns, check_int, check_option
+from kcm._validation import as_float_columns
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kcm._options import did_you_mean, listed
 from kcm._tiles import padded_points
-from kcm._validation import did_you_mean, listed
 from kcm.exceptions import DataError, KCMError, MomentError
 from kcm.moments.parameters import ParameterTree
 

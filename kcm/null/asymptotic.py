@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._validation import check_option
+from kcm._options import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST

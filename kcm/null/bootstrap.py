@@ -8,8 +8,8 @@ from typing import Any, final, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from kcm._options import check_option
 from kcm._progress import progress_bar
-from kcm._validation import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
