@@ -15,7 +15,9 @@ from kcm.exceptions import DataError
 from kcm.kernels import Gaussian
 
 everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
-tile_sizes = pytest.mark.parametrize("rows", [1, 7, 64, 65, 100])
+# each kernel and size of a tile is a program of its own: the checks take one, a study the others
+sizes = [pytest.param(rows, marks=pytest.mark.study) for rows in (1, 64, 65, 100)]
+tile_sizes = pytest.mark.parametrize("rows", [7, *sizes])
 
 
 @everywhere
