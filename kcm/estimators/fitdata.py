@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from kcm.estimators.options import read_labels
-from kcm.exceptions import DependenceWarning
+from kcm.exceptions import DataError, DependenceWarning, MissingRowsWarning
 from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
@@ -50,6 +50,16 @@ class FitData:
     fingerprint: str
     params: Any
     box: tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
+
+    def bound_again(self, model: Any, method: str) -> BoundMoment:
+        """Read the model's data again; data that changed since the fit are refused."""
+        with warnings.catch_warnings():
+            # told when the model was fitted
+            warnings.simplefilter("ignore", MissingRowsWarning)
+            bound: BoundMoment = model.moment.bind(model.data, self.params, "params")
+        if not self.same_as(bound):
+            raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
+        return bound
 
     def same_as(self, bound: BoundMoment) -> bool:
         """Tell whether a moment that was read again is the one of the estimate."""

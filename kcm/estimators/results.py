@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from kcm._tables import as_table
 from kcm.contraction import StatisticName
+from kcm.embedding import ConditionalMomentEmbedding
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
 from kcm.estimators.fitdata import FitData, aligned_null, null_with_groups
@@ -24,7 +25,6 @@ from kcm.estimators.wald import WaldTestResult, wald_test
 from kcm.exceptions import (
     ConvergenceWarning,
     DataError,
-    MissingRowsWarning,
     OptionError,
     UnsupportedModelError,
 )
@@ -260,6 +260,21 @@ class EstimationResults:
             )
         return profile.result(point.moment)
 
+    def embedding(self, kernel: Kernel | None = None) -> ConditionalMomentEmbedding:
+        """Return the conditional moment embedding at the estimate: where the model fails.
+
+        Parameters
+        ----------
+        kernel : Kernel, optional
+            Default: the kernel of the estimation.
+
+        Returns
+        -------
+        ConditionalMomentEmbedding
+            Its errors and bands are by clusters where the covariance is.
+        """
+        return ConditionalMomentEmbedding(self.fitted_moment, kernel or self.kernel, self.groups)
+
     def confidence_set(
         self,
         names: str | Sequence[str],
@@ -363,14 +378,7 @@ class EstimationResults:
         -------
         BoundMoment
         """
-        model, data = self.require_model(method), self._data()
-        with warnings.catch_warnings():
-            # told when the model was fitted
-            warnings.simplefilter("ignore", MissingRowsWarning)
-            bound = model.moment.bind(model.data, data.params, "params")
-        if not data.same_as(bound):
-            raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
-        return bound
+        return self._data().bound_again(self.require_model(method), method)
 
     def require_model(self, method: str) -> "Estimator":
         """Return the model, or say why there is none."""
