@@ -1,8 +1,10 @@
 """The record that every test returns."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -10,12 +12,14 @@ from jaxtyping import Int
 
 from kcm.certificate import Certificate
 from kcm.embedding import ConditionalMomentEmbedding
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
 from kcm.null import BootstrapDistribution, NullDistribution
+from kcm.null.base import check_level
 from kcm.plotting.null_law import draw_null
 from kcm.report import Summary, pvalue_text
+from kcm.reporting import Compared, report_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,6 +208,50 @@ class KCMTestResult:
         """
         return self.embedding.contributions(kernel).plot(ax)
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        comparison: Any = None,
+        code: str | None = None,
+        level: float = 0.05,
+    ) -> Path:
+        """Write the test as one HTML file: question, verdict, pictures, tables, code.
+
+        The file needs no network, and prints. In a notebook show it by
+        `IPython.display.IFrame(result.report("report.html"), "100%", 800)`.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write; one that exists is replaced.
+        comparison : ComparisonTable, optional
+            Other tests of the same model, `kcm.compare_tests(fit)`.
+        code : str, optional
+            The lines that make the report again, to be shown in it.
+        level : float
+            Level of the verdict, in (0, 1). Default 0.05.
+
+        Returns
+        -------
+        pathlib.Path
+            `path`.
+
+        Raises
+        ------
+        DataError
+            After `remove_data`, or when there is no such folder.
+        OptionError
+            When `level` is not in (0, 1), `comparison` no table of tests, or matplotlib not
+            installed.
+        """
+        check_level(level)
+        _check_comparison(comparison)
+        if not Path(path).absolute().parent.is_dir():
+            raise DataError(f"`path`: there is no folder {str(Path(path).parent)!r}.")
+        text = report_page(self, self.embedding, comparison, code, level)
+        Path(path).write_text(text, encoding="utf-8")
+        return Path(path)
+
     def summary(self, level: float = 0.05) -> Summary:
         """Return a table of the test and its verdict.
 
@@ -303,6 +351,14 @@ class KCMTestResult:
         return (
             f"Not rejected at level {level:.3g}: "
             f"no sign that the residual's mean given {names} differs from zero."
+        )
+
+
+def _check_comparison(comparison: Any) -> None:
+    if comparison is not None and not isinstance(comparison, Compared):
+        told = type(comparison).__name__
+        raise OptionError(
+            f"`comparison` must be the table that kcm.compare_tests(fit) returns; got {told}."
         )
 
 

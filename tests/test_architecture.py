@@ -28,7 +28,7 @@ ROWS = (
     ("contraction", "leverage", "low_rank", "systems"),
     ("low_rank_gram",),
     ("residual_bounds", "null"),
-    ("certificate", "plotting"),
+    ("certificate", "plotting", "reporting"),
     ("computation",),
     ("combination", "embedding"),
     ("results",),

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from kcm._options import as_generator, check_int
 from kcm.computation import Computation, Outcome
+from kcm.embedding.absorbed import absorbed_share
 from kcm.embedding.band import WitnessBand, witness_band
 from kcm.embedding.contributions import Contributions, KernelOfVariables, contributions
 from kcm.embedding.distance import EmbeddingDistance
@@ -127,6 +128,28 @@ class ConditionalMomentEmbedding:
             With a kernel that is positive on weights that sum to zero only.
         """
         return effect_size(self.moment, self.kernel, self._projections(), self._codes())
+
+    def absorbed_share(self) -> float:
+        r"""Return the share of what the kernel sees that the estimate of theta takes up.
+
+        .. math:: a = \mathrm{tr}(\Pi K) / \mathrm{tr} K, \qquad \Pi = S (S'S)^{-1} S' ,
+
+        S the jacobian. Of a function drawn from the Gaussian process with covariance k it is the
+        share of the variance, at the points of the sample, that lies in the span of S: another
+        theta would produce it, so that no test can see it. Where S is not a function of the
+        conditioning variables (an endogenous regressor) it is indicative only.
+
+        Returns
+        -------
+        float
+            Between 0, theta known, and 1, nothing left to see.
+
+        Raises
+        ------
+        OptionError
+            With a kernel that is positive on weights that sum to zero only.
+        """
+        return absorbed_share(self.moment, self.kernel, self._execution())
 
     def witness(self, x: Any) -> Float[np.ndarray, "m q"]:
         """Return mu_hat at new points.
