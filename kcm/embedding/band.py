@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WitnessBand", "witness_band"]
 
-# A standard deviation below this share of the largest is rounding: there is nothing to see there.
+# A standard deviation below this share of what it would be with theta known is rounding.
 ROUNDING = 1e-10
 
 
@@ -103,14 +103,13 @@ def witness_band(
     columns = np.hstack([moment.residuals, np.ones((n, 1)), jacobian.reshape(n, -1)])
     smoothed = cross_product(kernel, moment.conditioning, columns, points, execution) / n
     slopes = smoothed[:, q + 1 :].reshape(m, *jacobian.shape[1:])
-    draws, squares = np.zeros((n_resamples, m * q)), np.zeros(m * q)
-    pieces = _cluster_pieces(moment, kernel, codes, points, slopes, execution)
-    for piece in pieces:
+    draws, squares = np.zeros((n_resamples, m * q)), np.zeros((2, m * q))
+    for piece, known in _cluster_pieces(moment, kernel, codes, points, slopes, execution):
         w = rademacher(rng, len(piece), n_resamples)
         draws += w.T @ piece
-        squares += np.sum(piece**2, axis=0)
-    sd = np.sqrt(squares).reshape(m, q)
-    sd[sd <= ROUNDING * sd.max(initial=0.0)] = np.nan
+        squares += np.sum(piece**2, axis=0), known
+    sd, sd_known = np.sqrt(squares).reshape(2, m, q)
+    sd[sd <= ROUNDING * sd_known] = np.nan
     critical = _critical_value(np.abs(draws.reshape(-1, m, q)) / sd, level)
     values, reach = smoothed[:, :q], critical * sd / n
     ends = values - reach, values + reach
@@ -119,7 +118,7 @@ def witness_band(
 
 def _critical_value(ratios: Float[np.ndarray, "b m q"], level: float) -> float:
     """Return the quantile of the suprema that makes the band of the sample one of b + 1 draws."""
-    suprema = np.nanmax(ratios, axis=(1, 2))
+    suprema = np.max(np.nan_to_num(ratios), axis=(1, 2))
     rank = int(np.ceil(level * (len(suprema) + 1)))
     return float(np.sort(suprema)[min(rank, len(suprema)) - 1])
 
@@ -131,8 +130,11 @@ def _cluster_pieces(
     points: Float[np.ndarray, "m d"],
     slopes: Float[np.ndarray, "m q p"],
     execution: Execution,
-) -> Iterator[Float[np.ndarray, "g k"]]:
-    """Yield a_j(x) summed over the rows of each cluster, cluster after cluster."""
+) -> Iterator[tuple[Float[np.ndarray, "g k"], Float[np.ndarray, " k"]]]:
+    """Yield a_j(x) summed over the rows of each cluster, cluster after cluster.
+
+    With the sum of the squares of r_j k(x_j, x), what a_j(x) is with theta known.
+    """
     order = np.argsort(codes, kind="stable")
     x, own = moment.conditioning[order], codes[order]
     r, influence = scaled_residuals(moment)[order], scaled_influence(moment)[order]
@@ -142,14 +144,15 @@ def _cluster_pieces(
     for rows in row_blocks(len(x), m * q, execution):
         near = cross_block(kernel, x[rows], points)
         terms = (near[:, :, None] * r[rows, None, :]).reshape(len(near), -1)
+        known = np.sum(terms**2, axis=0)
         terms += influence[rows] @ moved
         starts = np.flatnonzero(np.diff(own[rows], prepend=-1))
         sums = np.add.reduceat(terms, starts, axis=0)
         if rows.start > 0 and own[rows.start] == own[rows.start - 1]:
             sums[0] += held[0]
         else:
-            yield held
+            yield held, np.zeros(m * q)
         # the last cluster of a block may go on in the next one
         held = sums[-1:]
-        yield sums[:-1]
-    yield held
+        yield sums[:-1], known
+    yield held, np.zeros(m * q)

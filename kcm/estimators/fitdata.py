@@ -14,7 +14,7 @@ from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
 
-__all__ = ["FitData", "aligned_null", "null_with_groups"]
+__all__ = ["FitData", "aligned_null", "no_model", "null_with_groups"]
 
 # Residuals that are computed again agree to this share of the largest.
 SAME = 1e-9
@@ -70,6 +70,15 @@ class FitData:
         # another processor may round otherwise
         close = np.abs(residuals - before) <= SAME * np.abs(before).max()
         return bool(close.all())
+
+
+def no_model(method: str) -> DataError:
+    """Return the error of results without a model."""
+    return DataError(
+        f"`{method}` needs the model and its data: they were removed, or these results "
+        "were pickled with a residual function that cannot be (a lambda, or one defined "
+        "inside a function). Fit again, with a function defined at the top of a module."
+    )
 
 
 def aligned_null(null: Null | None, model: Any, kept: Int[np.ndarray, " n"]) -> Null | None:

@@ -15,8 +15,8 @@ from kcm.contraction import StatisticName
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
-from kcm.estimators.fitdata import FitData, aligned_null, null_with_groups
-from kcm.estimators.inversion import invert_on_curve, invert_on_grid
+from kcm.estimators.fitdata import FitData, aligned_null, no_model, null_with_groups
+from kcm.estimators.inversion import invert
 from kcm.estimators.options import read_names, read_values
 from kcm.estimators.prediction import predicted
 from kcm.estimators.profile import Profile, build_profile
@@ -266,12 +266,7 @@ class EstimationResults:
         Parameters
         ----------
         kernel : Kernel, optional
-            Default: the kernel of the estimation.
-
-        Returns
-        -------
-        ConditionalMomentEmbedding
-            Its errors and bands are by clusters where the covariance is.
+            Default: the kernel of the estimation. Clusters are those of the covariance.
         """
         return ConditionalMomentEmbedding(self.fitted_moment, kernel or self.kernel, self.groups)
 
@@ -318,9 +313,7 @@ class EstimationResults:
             )
         profile = self._profile("confidence_set", fixed, (statistic, null), rng)
         theta, errors = self.params.to_numpy(), self.bse.to_numpy()[fixed]
-        if len(fixed) == 1:
-            return invert_on_curve(profile, theta, float(errors[0]), level, grid)
-        return invert_on_grid(profile, theta, errors, level, grid)
+        return invert(profile, theta, errors, level, grid)
 
     def predict(self, data: Any = None) -> pd.Series | pd.DataFrame:
         """Predict the outcome of a model by formula.
@@ -383,11 +376,7 @@ class EstimationResults:
     def require_model(self, method: str) -> "Estimator":
         """Return the model, or say why there is none."""
         if self.model is None:
-            raise DataError(
-                f"`{method}` needs the model and its data: they were removed, or these results "
-                "were pickled with a residual function that cannot be (a lambda, or one defined "
-                "inside a function). Fit again, with a function defined at the top of a module."
-            )
+            raise no_model(method)
         return self.model
 
     def _profile(

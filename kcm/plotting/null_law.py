@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.null import NullDistribution
-from kcm.plotting.axes import BAND, LINE, new_axes
+from kcm.plotting.axes import BAND, LINE, legend, new_axes
 from kcm.report import pvalue_text
 
 __all__ = ["draw_null"]
@@ -69,7 +69,7 @@ def draw_null(
     _draw_statistic(axes, statistic, pvalue, low, high)
     axes.set(xlabel=f"statistic ({words[0]})", ylabel="density", title=f"Null law of {words[1]}")
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize="small", frameon=False)
+    legend(axes)
     return axes
 
 
