@@ -12,7 +12,15 @@ __all__ = ["absorbed_share"]
 def absorbed_share(moment: FittedMoment, kernel: Kernel, execution: Execution) -> float:
     """Return tr(Pi K) / tr K, Pi the projection on the span of the jacobian.
 
-    With q components the jacobian has n q rows and K stands q times on the diagonal.
+    Of a function drawn from the Gaussian process with covariance k it is the share of the variance,
+    at the points of the sample, that lies in that span: another theta would produce it, so that no
+    test can see it. With q components the jacobian has n q rows and K stands q times on the
+    diagonal.
+
+    Raises
+    ------
+    OptionError
+        With a kernel that is positive on weights that sum to zero only.
 
     Examples
     --------

@@ -130,24 +130,10 @@ class ConditionalMomentEmbedding:
         return effect_size(self.moment, self.kernel, self._projections(), self._codes())
 
     def absorbed_share(self) -> float:
-        r"""Return the share of what the kernel sees that the estimate of theta takes up.
+        """Return the share of what the kernel sees that the estimate of theta takes up.
 
-        .. math:: a = \mathrm{tr}(\Pi K) / \mathrm{tr} K, \qquad \Pi = S (S'S)^{-1} S' ,
-
-        S the jacobian. Of a function drawn from the Gaussian process with covariance k it is the
-        share of the variance, at the points of the sample, that lies in the span of S: another
-        theta would produce it, so that no test can see it. Where S is not a function of the
-        conditioning variables (an endogenous regressor) it is indicative only.
-
-        Returns
-        -------
-        float
-            Between 0, theta known, and 1, nothing left to see.
-
-        Raises
-        ------
-        OptionError
-            With a kernel that is positive on weights that sum to zero only.
+        tr(Pi K) / tr K, Pi the projection on the span of the jacobian: 0 with theta known, 1 where
+        nothing is left to see. With an endogenous regressor it is indicative only.
         """
         return absorbed_share(self.moment, self.kernel, self._execution())
 
@@ -196,17 +182,7 @@ class ConditionalMomentEmbedding:
         return local_mean(self._smoothed(x), self.kernel)
 
     def density(self, x: Any) -> Float[np.ndarray, " m"]:
-        """Return n^-1 sum_i k(x_i, x), what the local mean is divided by.
-
-        Parameters
-        ----------
-        x : array_like of shape (m,) or (m, d), or table
-            Points, as for `witness`.
-
-        Returns
-        -------
-        ndarray of shape (m,)
-        """
+        """Return n^-1 sum_i k(x_i, x) at points as for `witness`: what the local mean is over."""
         return self._smoothed(x)[:, -1]
 
     def band(
@@ -311,12 +287,12 @@ class ConditionalMomentEmbedding:
         -------
         Contributions
             With a test of each variable alone and one of all others, p-values adjusted by Holm's
-            rule.
+            rule. A variable in whose values the model is saturated has a share of 0 and p = 1.
         """
         moment = self.moment
 
         def test_of(columns: list[int]) -> KernelOfVariables:
-            return KernelOfVariables.found(self._of(columns, kernel)._outcome())
+            return KernelOfVariables.found(self._of(columns, kernel)._outcome)
 
         return contributions(self._projections(), moment.labels.conditioning, test_of)
 

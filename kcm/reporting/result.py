@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from kcm.exceptions import OptionError
+from kcm.kernels.frames import for_kinds
 from kcm.report import Grid, Summary, pvalue_text
 from kcm.reporting import words
 from kcm.reporting.page import Section, page
@@ -133,18 +133,17 @@ def _where(embedding: Any) -> Iterator[str]:
 
 
 def _witness(embedding: Any, name: str, component: int) -> str:
-    """Return one picture, or the reason why there is none."""
-    residual, q = embedding.moment.labels.moment, embedding.moment.n_components
+    labels, q = embedding.moment.labels, embedding.moment.n_components
     equation = f", equation {component + 1}" if q > 1 else ""
-    told = f"Local mean of {residual}{equation} given {name}, with its simultaneous 95 % band."
+    told = f"Local mean of {labels.moment}{equation} given {name}, with its 95 % band."
+    # a kernel that is negative somewhere makes no local mean
+    kind = labels.kinds[labels.conditioning.index(name)]
+    kernel = for_kinds((kind,)) if embedding.kernel.conditionally_positive else None
 
     def draw(ax: Any) -> None:
-        embedding.plot_witness(name, component=component, ax=ax)
+        embedding.plot_witness(name, component=component, kernel=kernel, ax=ax)
 
-    try:
-        return picture(draw, told, f"By {name}{equation}.")
-    except OptionError as error:
-        return paragraphs(f"No picture by {name}{equation}: {error}")
+    return picture(draw, told, f"By {name}{equation}.")
 
 
 def _limits(embedding: Any) -> str:
