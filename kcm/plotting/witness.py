@@ -202,7 +202,7 @@ def _mark(
     ax.plot(x, marked, color="white", linewidth=2.0, zorder=5)
 
 
-def _set_reach(ax: Any, ends: Float[np.ndarray, " k"], residuals: Float[np.ndarray, " k"]) -> None:
+def _set_reach(ax: Any, ends: Float[np.ndarray, " m"], residuals: Float[np.ndarray, " k"]) -> None:
     finite = ends[np.isfinite(ends)]
     if not finite.size:
         return
