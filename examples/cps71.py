@@ -61,14 +61,3 @@ for degree, line in ((1, ":"), (2, "--"), (4, "-")):
 ax.set(xlabel="age", ylabel="log wage")
 ax.legend()
 plt.show()
-
-# %%
-# The same by the test itself
-# ---------------------------
-# The witness is the mean of the residual at each age. Its band holds at all ages at once, so where
-# it leaves zero the quadratic is wrong.
-
-quadratic = sm.OLS(data["logwage"], design(data["age"], 2)).fit()
-fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-kcm.specification_test(quadratic, conditioning=data[["age"]]).plot_witness("age", ax=ax)
-plt.show()

@@ -4,12 +4,13 @@ from kcm.embedding.band import WitnessBand
 from kcm.embedding.contributions import Contributions
 from kcm.embedding.distance import EmbeddingDistance
 from kcm.embedding.embedding import ConditionalMomentEmbedding
-from kcm.embedding.estimate import NormEstimate
+from kcm.embedding.estimate import InnerEstimate, NormEstimate
 
 __all__ = [
     "ConditionalMomentEmbedding",
     "Contributions",
     "EmbeddingDistance",
+    "InnerEstimate",
     "NormEstimate",
     "WitnessBand",
 ]

@@ -18,7 +18,9 @@ __all__ = ["chosen_variables", "witness_picture"]
 
 # Points of a line, and of each side of a map.
 LINE_POINTS = 101
-MAP_POINTS = 31
+MAP_POINTS = 25
+# Multiplier draws for a map, whose points are many.
+MAP_DRAWS = 499
 # Residuals that are shown at most, and the seed that chooses them.
 SHOWN = 2_000
 SEED = 20_200_722
@@ -86,7 +88,7 @@ def _draw_map(
     shown = _shown(moment.n_obs)
     data = moment.conditioning[shown]
     near = embedding.density(points) >= np.quantile(embedding.density(data), SPARSE)
-    band = embedding.band(points[near], level, rng).over_density()
+    band = embedding.band(points[near], level, rng, MAP_DRAWS).over_density()
     values, excludes = np.full(len(points), np.nan), np.zeros(len(points), bool)
     values[near], excludes[near] = band.values[:, component], band.excludes_zero[:, component]
     shape = (MAP_POINTS, MAP_POINTS)

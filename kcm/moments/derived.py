@@ -84,10 +84,9 @@ def combined_moment(
     True
     """
     _check_same(first, second)
-    operator = "+" if sign > 0 else "-"
     labels = replace(
         first.labels,
-        moment=f"({first.labels.moment}) {operator} ({second.labels.moment})",
+        moment=_joint_words(first.labels.moment, second.labels.moment, sign),
         theta=_joint_theta(first, second),
         n_dropped=max(first.labels.n_dropped, second.labels.n_dropped),
         exogenous=None,
@@ -109,6 +108,13 @@ def _side_by_side(
         return None, None
     influence = np.hstack([scaled_influence(first), scaled_influence(second)])
     return np.concatenate(slopes, axis=2), influence
+
+
+def _joint_words(first: str, second: str, sign: int) -> str:
+    operator = "+" if sign > 0 else "-"
+    if first == second:
+        return f"residual 1 {operator} residual 2"
+    return f"({first}) {operator} ({second})"
 
 
 def _joint_theta(first: FittedMoment, second: FittedMoment) -> str:

@@ -203,10 +203,7 @@ def _mark(
 
 
 def _set_reach(ax: Any, ends: Float[np.ndarray, " m"], residuals: Float[np.ndarray, " k"]) -> None:
-    finite = ends[np.isfinite(ends)]
-    if not finite.size:
-        return
-    low, high = ROOM * min(float(finite.min()), 0.0), ROOM * max(float(finite.max()), 0.0)
-    room = 0.05 * float(np.ptp(residuals))
-    least, most = float(residuals.min()) - room, float(residuals.max()) + room
-    ax.set_ylim(max(low, least), min(high, most))
+    finite = np.abs(ends[np.isfinite(ends)])
+    reach = min(ROOM * finite.max(initial=0.0), 1.05 * float(np.abs(residuals).max()))
+    if reach > 0:
+        ax.set_ylim(-reach, reach)
