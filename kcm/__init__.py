@@ -31,12 +31,14 @@ from kcm.exceptions import (
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
+    from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
     from kcm.leverage import leverage_scale
     from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
     from kcm.null import Asymptotic, MultiplierBootstrap, StudentizedNormal
     from kcm.omnibus import KCMTest
+    from kcm.planning import power, sample_size
     from kcm.results import KCMTestResult
     from kcm.specification import specification_test
     from kcm.systems import stack_equations
@@ -50,6 +52,7 @@ __all__ = [
     "ComparisonRow",
     "ComparisonTable",
     "ConditionalMoment",
+    "ConditionalMomentEmbedding",
     "ConfidenceSet",
     "ConvergenceWarning",
     "DataError",
@@ -76,6 +79,8 @@ __all__ = [
     "gram",
     "kernels",
     "leverage_scale",
+    "power",
+    "sample_size",
     "specification_test",
     "stack_equations",
 ]
@@ -91,6 +96,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "ComparisonRow": "kcm.comparison:ComparisonRow",
         "ComparisonTable": "kcm.comparison:ComparisonTable",
         "ConditionalMoment": "kcm.moments:ConditionalMoment",
+        "ConditionalMomentEmbedding": "kcm.embedding:ConditionalMomentEmbedding",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
         "FittedMoment": "kcm.moments:FittedMoment",
@@ -104,6 +110,8 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
         "leverage_scale": "kcm.leverage:leverage_scale",
+        "power": "kcm.planning:power",
+        "sample_size": "kcm.planning:sample_size",
         "specification_test": "kcm.specification:specification_test",
         "stack_equations": "kcm.systems:stack_equations",
     }

@@ -1,9 +1,10 @@
-"""The command line: ``kcm test`` and ``kcm compare``, FORMULA --data FILE_OR_NAME."""
+"""The command line: ``kcm test``, ``compare`` and ``report``, FORMULA --data FILE_OR_NAME."""
 
 import argparse
 import dataclasses
 import gc
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -79,18 +80,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["test", "logwage ~ age", "--data", "no-such-file.csv"])
     2
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(given)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        code, text = _outcome(options)
+        code, text = _outcome(options, given)
     for message in dict.fromkeys(str(w.message) for w in caught):
         print(f"kcm: warning: {message}", file=sys.stderr)
     print(text, file=sys.stderr if code else sys.stdout)
     return code
 
 
-def _outcome(options: argparse.Namespace) -> tuple[int, str]:
+def _outcome(options: argparse.Namespace, given: Sequence[str]) -> tuple[int, str]:
     try:
+        if options.command == "report":
+            return 0, _report(options, given)
         return 0, (_compare if options.command == "compare" else _test)(options)
     except KCMError as error:
         return 2, "kcm: error: " + " ".join(str(error).split())
@@ -118,10 +122,16 @@ def _fitted(options: argparse.Namespace) -> Fitted:
 
 def _test(options: argparse.Namespace) -> str:
     null = _null(options)
-    fit, conditioning, n_dropped = _fitted(options)
+    result = _result(options, null, _fitted(options))
+    return json.dumps(result.to_dict()) if options.json else str(result.summary())
+
+
+def _result(
+    options: argparse.Namespace, null: "kcm.null.Null", fitted: Fitted
+) -> "kcm.KCMTestResult":
     result = kcm.specification_test(
-        fit,
-        conditioning=conditioning,
+        fitted.fit,
+        conditioning=fitted.conditioning,
         kernel=None if options.kernel is None else resolve_name(KERNELS[options.kernel])(),
         statistic=options.statistic,
         null=null,
@@ -130,15 +140,24 @@ def _test(options: argparse.Namespace) -> str:
         memory_limit=options.memory_limit,
         projection=options.projection,
     )
-    result = dataclasses.replace(result, n_dropped=result.n_dropped + n_dropped)
-    return json.dumps(result.to_dict()) if options.json else str(result.summary())
+    return dataclasses.replace(result, n_dropped=result.n_dropped + fitted.n_dropped)
 
 
 def _compare(options: argparse.Namespace) -> str:
-    tests = "all" if options.tests is None else [name.strip() for name in options.tests.split(",")]
-    fit, conditioning, _ = _fitted(options)
-    table = kcm.compare_tests(fit, tests, conditioning, options.rng)
+    table = _table(options, _fitted(options), options.rng)
     return json.dumps(table.to_dict()) if options.json else str(table.summary())
+
+
+def _table(options: argparse.Namespace, fitted: Fitted, rng: int | None) -> "kcm.ComparisonTable":
+    tests = "all" if options.tests is None else [name.strip() for name in options.tests.split(",")]
+    return kcm.compare_tests(fitted.fit, tests, fitted.conditioning, rng)
+
+
+def _report(options: argparse.Namespace, given: Sequence[str]) -> str:
+    """Write the report of a test, other tests beside it, and return where it lies."""
+    null, fitted = _null(options), _fitted(options)
+    result, table = _result(options, null, fitted), _table(options, fitted, options.rng or 0)
+    return str(result.report(options.output, table, f"kcm {shlex.join(given)}"))
 
 
 def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
@@ -266,35 +285,49 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     test = commands.add_parser("test", help="fit a model by formula and test its specification")
     _add_model(test)
-    test.add_argument(
-        "--kernel", choices=KERNELS, help="default: gaussian, times kernels of categories"
-    )
-    test.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
-    test.add_argument(
-        "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
-    )
-    test.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
-    test.add_argument(
-        "--studentize", action="store_true", help="divide each draw by its own spread"
-    )
-    test.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
-    test.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
-    test.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
-    test.add_argument(
-        "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
-    )
-    test.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
+    _add_test(test)
+    test.add_argument("--json", action="store_true", help="print one JSON object")
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")
     compare.add_argument(
         "--rng", type=int, metavar="SEED", help="seed of the directions of Lavergne-Patilea"
     )
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
+    report = commands.add_parser("report", help="write a test, pictures and all, as an HTML file")
+    _add_model(report)
+    _add_test(report)
+    report.add_argument("--tests", metavar="A,B", help="other tests beside it (default: all)")
+    report.add_argument(
+        "--output", default="report.html", metavar="FILE", help="default: report.html"
+    )
     return parser
 
 
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    """Add how the specification is tested."""
+    parser.add_argument(
+        "--kernel", choices=KERNELS, help="default: gaussian, times kernels of categories"
+    )
+    parser.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
+    parser.add_argument(
+        "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
+    )
+    parser.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
+    parser.add_argument(
+        "--studentize", action="store_true", help="divide each draw by its own spread"
+    )
+    parser.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
+    parser.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
+    parser.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
+    parser.add_argument(
+        "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
+    )
+    parser.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    """Add what names the model and its data, and how to print."""
+    """Add what names the model and its data."""
     parser.add_argument(
         "formula", metavar="FORMULA", help='"y ~ x", or "y ~ x | z" to condition on z'
     )
@@ -305,7 +338,6 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--conditioning", metavar="A,B", help="columns (default: those the formula mentions)"
     )
     parser.add_argument("--model", choices=MODELS, default="ols", help="default: ols")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from kcm.kernels import Kernel
 from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.null import Asymptotic, Null
+from kcm.null.base import group_codes
 from kcm.results import KCMTestResult, KernelTest
 
 __all__ = ["KCMTest"]
@@ -167,6 +168,7 @@ class KCMTest:
         outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
         found = _together(outcomes, self.statistic)
+        test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
             pvalue=found.law.pvalue(found.statistic),
@@ -182,6 +184,8 @@ class KCMTest:
             n_dropped=names.n_dropped,
             certificate=found.certificate,
             kernel_tests=tests,
+            moment=moment,
+            groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
         )
 
 

@@ -1,13 +1,25 @@
 """The record that every test returns."""
 
 import math
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+from jaxtyping import Int
+
 from kcm.certificate import Certificate
+from kcm.embedding import ConditionalMomentEmbedding
+from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
-from kcm.null import NullDistribution
+from kcm.moments import FittedMoment
+from kcm.null import BootstrapDistribution, NullDistribution
+from kcm.null.base import check_level
+from kcm.plotting.null_law import draw_null
 from kcm.report import Summary, pvalue_text
+from kcm.reporting import Compared, report_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +64,9 @@ class KernelTest:
 class KCMTestResult:
     """Outcome of a kernel conditional moment test.
 
-    Plain numbers, NumPy arrays and words: it pickles and holds nothing of the model.
+    Plain numbers, NumPy arrays and words: it pickles, and holds of the model no more than the
+    arrays of its fitted moment, n (q + d + 2 q p) numbers, for the embedding and the pictures;
+    `remove_data` gives a copy without them.
 
     Attributes
     ----------
@@ -83,6 +97,10 @@ class KCMTestResult:
         Whether the p-value is exact or low-rank, and how far a low-rank one can be off.
     kernel_tests : tuple of KernelTest
         The test of each kernel.
+    moment : FittedMoment or None
+        What was tested; None after `remove_data`.
+    groups : ndarray of int, shape (n,), or None
+        Cluster numbers of the null law.
 
     Examples
     --------
@@ -108,6 +126,8 @@ class KCMTestResult:
     n_dropped: int
     certificate: Certificate
     kernel_tests: tuple[KernelTest, ...]
+    moment: FittedMoment | None = None
+    groups: Int[np.ndarray, " n"] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -117,6 +137,120 @@ class KCMTestResult:
 
     def _repr_html_(self) -> str:
         return self.summary().as_html()
+
+    @property
+    def embedding(self) -> ConditionalMomentEmbedding:
+        """The conditional moment embedding by `kernel`: where the model fails.
+
+        Of an adaptive or combined test it is that of the kernel with the smallest p-value. With
+        the orthogonal projection it is that of the projected residuals.
+        """
+        if self.moment is None:
+            raise DataError(
+                "this result holds no data: `remove_data` was called. Run the test again."
+            )
+        return ConditionalMomentEmbedding(self.moment, self.kernel, self.groups)
+
+    def remove_data(self) -> "KCMTestResult":
+        """Return the result without the arrays of the moment: all but the embedding stays."""
+        return replace(self, moment=None, groups=None)
+
+    def plot_null(self, level: float = 0.05, ax: Any = None) -> Any:
+        """Plot the null law, with the critical value and the statistic.
+
+        Parameters
+        ----------
+        level : float
+            Of the critical value, in (0, 1). Default 0.05.
+        ax : matplotlib Axes, optional
+            Default: a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        OptionError
+            When matplotlib is not installed.
+        """
+        law, words = self.null_distribution, (self._statistic_words(), self.null_hypothesis)
+        draws = law.draws if isinstance(law, BootstrapDistribution) else None
+        critical = law.critical_value(level)
+        return draw_null(law, draws, self.statistic, self.pvalue, (critical, level), words, ax)
+
+    def plot_witness(
+        self,
+        variables: str | Sequence[str] | None = None,
+        level: float = 0.95,
+        component: int = 0,
+        kernel: Kernel | None = None,
+        rng: Any = 0,
+        ax: Any = None,
+    ) -> Any:
+        """Plot where the model fails; `ConditionalMomentEmbedding.plot_witness` has the options."""
+        how = level, component, kernel, rng, ax
+        return self.embedding.plot_witness(variables, *how)
+
+    def plot_contributions(self, kernel: Kernel | None = None, ax: Any = None) -> Any:
+        """Plot what each conditioning variable alone contributes, with adjusted p-values.
+
+        Parameters
+        ----------
+        kernel : Kernel, optional
+            As for `ConditionalMomentEmbedding.contributions`.
+        ax : matplotlib Axes, optional
+            Default: a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return self.embedding.contributions(kernel).plot(ax)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        comparison: Any = None,
+        code: str | None = None,
+        level: float = 0.05,
+    ) -> Path:
+        """Write the test as one HTML file: question, verdict, pictures, tables, code.
+
+        The file needs no network, and prints. In a notebook show it by
+        `IPython.display.IFrame(result.report("report.html"), "100%", 800)`.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write; one that exists is replaced.
+        comparison : ComparisonTable, optional
+            Other tests of the same model, `kcm.compare_tests(fit)`.
+        code : str, optional
+            The lines that make the report again, to be shown in it.
+        level : float
+            Level of the verdict, in (0, 1). Default 0.05.
+
+        Returns
+        -------
+        pathlib.Path
+            `path`.
+
+        Raises
+        ------
+        DataError
+            After `remove_data`, or when there is no such folder.
+        OptionError
+            When `level` is not in (0, 1), `comparison` no table of tests, or matplotlib not
+            installed.
+        """
+        check_level(level)
+        _check_comparison(comparison)
+        if not Path(path).absolute().parent.is_dir():
+            raise DataError(f"`path`: there is no folder {str(Path(path).parent)!r}.")
+        text = report_page(self, self.embedding, comparison, code, level)
+        Path(path).write_text(text, encoding="utf-8")
+        return Path(path)
 
     def summary(self, level: float = 0.05) -> Summary:
         """Return a table of the test and its verdict.
@@ -217,6 +351,14 @@ class KCMTestResult:
         return (
             f"Not rejected at level {level:.3g}: "
             f"no sign that the residual's mean given {names} differs from zero."
+        )
+
+
+def _check_comparison(comparison: Any) -> None:
+    if comparison is not None and not isinstance(comparison, Compared):
+        told = type(comparison).__name__
+        raise OptionError(
+            f"`comparison` must be the table that kcm.compare_tests(fit) returns; got {told}."
         )
 
 

@@ -55,6 +55,7 @@ def _labels(labels: list[MomentLabels]) -> MomentLabels:
         theta=" and ".join(dict.fromkeys(each.theta for each in labels)),
         n_dropped=max(each.n_dropped for each in labels),
         kinds=labels[0].kinds,
+        levels=labels[0].levels,
         exogenous=_all_exogenous([each.exogenous for each in labels]),
     )
 

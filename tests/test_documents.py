@@ -20,7 +20,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 FENCE = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 SHELL = ("bash", "console", "sh", "shell")
-DIRECTIVES = ("{eval-rst}", "{math}", "{toctree}")
+DIRECTIVES = ("{bibliography}", "{eval-rst}", "{image}", "{include}", "{math}", "{toctree}")
 KNOWN = ("python", "text", *SHELL, *DIRECTIVES)
 
 

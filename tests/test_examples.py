@@ -115,3 +115,14 @@ def test_confidence_sets_have_the_shapes_that_identification_gives_them(run: Run
 def test_rkhs_iv_is_closer_to_the_truth_than_ridge_regression(run: Run):
     errors = run("plot_rkhs_iv")["errors"]
     assert errors["RKHSIV"] < errors["kernel ridge"] / 2
+
+
+def test_the_band_shows_where_the_quadratic_fails_and_the_quartic_does_not(run: Run):
+    names = run("plot_where_it_fails")
+    ages, bands = names["ages"], names["bands"]
+    outside = bands["quadratic"].excludes_zero[:, 0]
+    assert {28, 45} <= set(ages[outside].astype(int))
+    assert (bands["quadratic"].values[(ages > 41) & (ages < 48)] < 0).all()
+    assert not bands["quartic"].excludes_zero.any()
+    assert names["contributions"].variable == "c"
+    assert names["distance"].pvalue < 0.05

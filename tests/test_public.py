@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import types
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,12 @@ def test_submodules_are_modules(name: str):
 def test_docstring_has_an_example(name: str):
     docstring = inspect.getdoc(DOCUMENTED[name]) or ""
     assert ">>> " in sections(docstring).get("Examples", "")
+
+
+def test_every_name_is_in_the_reference():
+    page = Path(__file__).parent.parent / "docs" / "api.md"
+    listed = {f"kcm.{line.strip()}" for line in page.read_text(encoding="utf-8").splitlines()}
+    assert not {name for name, value in exported().items() if callable(value)} - listed
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTED if inspect.isclass(DOCUMENTED[name])])

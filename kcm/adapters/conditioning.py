@@ -13,7 +13,7 @@ from kcm._validation import as_columns
 from kcm._variation import check_varies
 from kcm.adapters.bar import bar_position
 from kcm.adapters.rows import FitRows
-from kcm.data import Encoded, align, encode_column, formula_variables
+from kcm.data import Encoded, align, encode_column, formula_variables, level_names
 from kcm.exceptions import DataError
 
 __all__ = ["align_rows", "choose_conditioning"]
@@ -45,7 +45,8 @@ def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
     values = np.column_stack([_numbers(table[name], name) for name in names])
     check_varies(values, names)
     kinds = tuple(column_kind(table[name]) for name in names)
-    return Encoded(rows.repeated(values), names, kinds)
+    levels = tuple(level_names(table[name]) for name in names)
+    return Encoded(rows.repeated(values), names, kinds, levels)
 
 
 def align_rows(rows: FitRows, values: Any, argument: str) -> pd.DataFrame:

@@ -159,16 +159,16 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         return own_moment(fit, conditioning)
     fit, adapter = _recognised(fit)
     rows, estimate = adapter.rows(fit), adapter.estimate(fit)
-    values, names, kinds = choose_conditioning(rows, conditioning)
+    values, names, kinds, levels = choose_conditioning(rows, conditioning)
     jacobian, gain = estimate.jacobian[:, None, :], estimate.gain[:, None, :]
-    theta = f"estimated: {estimate.estimator}"
+    theta, told = f"estimated: {estimate.estimator}", estimate.moment
     return FittedMoment(
         estimate.residuals,
         values,
         jacobian,
         estimate.influence,
         leverage_scale(jacobian, gain, estimate.variance),
-        MomentLabels(estimate.moment, names, theta, rows.n_dropped, kinds, estimate.exogenous),
+        MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
     )
 
 

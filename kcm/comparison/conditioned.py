@@ -88,7 +88,8 @@ def on_fitted_values(subject: Subject) -> FittedMoment:
 def _conditioned_on(
     moment: FittedMoment, values: Float[np.ndarray, "n d"], names: tuple[str, ...]
 ) -> FittedMoment:
-    labels = replace(moment.labels, conditioning=names, kinds=("continuous",) * len(names))
+    kinds, levels = ("continuous",) * len(names), ((),) * len(names)
+    labels = replace(moment.labels, conditioning=names, kinds=kinds, levels=levels)
     return FittedMoment(
         moment.residuals, values, moment.jacobian, moment.influence, moment.scale, labels
     )

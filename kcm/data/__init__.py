@@ -1,7 +1,7 @@
 """Formulas, tables and arrays, read into samples."""
 
 from kcm.data.alignment import align
-from kcm.data.encoding import Encoded, encode_column, encode_frame
+from kcm.data.encoding import Encoded, encode_column, encode_frame, level_names
 from kcm.data.formulas import Roles, formula_variables
 from kcm.data.sample import Sample, as_sample
 
@@ -14,4 +14,5 @@ __all__ = [
     "encode_column",
     "encode_frame",
     "formula_variables",
+    "level_names",
 ]

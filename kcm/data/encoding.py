@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from kcm._tables import as_table, column_kind, numeric_column
 from kcm.exceptions import DataError
 
-__all__ = ["Encoded", "encode_column", "encode_frame"]
+__all__ = ["Encoded", "encode_column", "encode_frame", "level_names"]
 
 
 class Encoded(NamedTuple):
@@ -23,6 +23,8 @@ class Encoded(NamedTuple):
         The d column names.
     kinds : tuple of {"continuous", "unordered", "ordered"}
         What each column holds: numbers, or codes of categories without or with an order.
+    levels : tuple of tuple of str
+        The names of the levels behind the codes 0, 1, ... of each column; none for numbers.
 
     Examples
     --------
@@ -34,6 +36,7 @@ class Encoded(NamedTuple):
     values: Float64[np.ndarray, "n d"]
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...] = ()
 
 
 def encode_frame(frame: Any, argument: str = "conditioning") -> Encoded:
@@ -71,7 +74,8 @@ def encode_frame(frame: Any, argument: str = "conditioning") -> Encoded:
     subjects = {name: f"column {name!r} of `{argument}`" for name in table}
     values = [encode_column(table[name], subject) for name, subject in subjects.items()]
     kinds = tuple(column_kind(table[name]) for name in table)
-    return Encoded(np.column_stack(values), tuple(table.columns), kinds)
+    levels = tuple(level_names(table[name]) for name in table)
+    return Encoded(np.column_stack(values), tuple(table.columns), kinds, levels)
 
 
 def encode_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]:
@@ -104,6 +108,29 @@ def encode_column(column: pd.Series, subject: str) -> Float64[np.ndarray, " n"]:
     levels = pd.Categorical(column).remove_unused_categories()
     _check_levels(levels, kind, subject)
     return np.where(levels.codes < 0, np.nan, levels.codes.astype(np.float64))
+
+
+def level_names(column: pd.Series) -> tuple[str, ...]:
+    """Return the names of the levels in the order of their codes; none for a column of numbers.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> level_names(pd.Series(["b", "a", None]))
+    ('a', 'b')
+    """
+    if column_kind(column) == "continuous":
+        return ()
+    levels = pd.Categorical(column).remove_unused_categories().categories
+    return tuple(str(level) for level in levels)
 
 
 def _check_levels(levels: pd.Categorical, kind: str, subject: str) -> None:

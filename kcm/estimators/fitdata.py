@@ -9,12 +9,12 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from kcm.estimators.options import read_labels
-from kcm.exceptions import DependenceWarning
+from kcm.exceptions import DataError, DependenceWarning, MissingRowsWarning
 from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
 
-__all__ = ["FitData", "aligned_null", "null_with_groups"]
+__all__ = ["FitData", "aligned_null", "no_model", "null_with_groups"]
 
 # Residuals that are computed again agree to this share of the largest.
 SAME = 1e-9
@@ -51,6 +51,16 @@ class FitData:
     params: Any
     box: tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
 
+    def bound_again(self, model: Any, method: str) -> BoundMoment:
+        """Read the model's data again; data that changed since the fit are refused."""
+        with warnings.catch_warnings():
+            # told when the model was fitted
+            warnings.simplefilter("ignore", MissingRowsWarning)
+            bound: BoundMoment = model.moment.bind(model.data, self.params, "params")
+        if not self.same_as(bound):
+            raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
+        return bound
+
     def same_as(self, bound: BoundMoment) -> bool:
         """Tell whether a moment that was read again is the one of the estimate."""
         if bound.fingerprint != self.fingerprint:
@@ -60,6 +70,15 @@ class FitData:
         # another processor may round otherwise
         close = np.abs(residuals - before) <= SAME * np.abs(before).max()
         return bool(close.all())
+
+
+def no_model(method: str) -> DataError:
+    """Return the error of results without a model."""
+    return DataError(
+        f"`{method}` needs the model and its data: they were removed, or these results "
+        "were pickled with a residual function that cannot be (a lambda, or one defined "
+        "inside a function). Fit again, with a function defined at the top of a module."
+    )
 
 
 def aligned_null(null: Null | None, model: Any, kept: Int[np.ndarray, " n"]) -> Null | None:

@@ -17,7 +17,7 @@ from kcm.exceptions import (
     SaturatedModelError,
 )
 
-__all__ = ["invert_on_curve", "invert_on_grid"]
+__all__ = ["invert"]
 
 # The default curve: this many values, spaced by a hyperbolic sine up to so many standard errors,
 # and two far values that stand for the limits.
@@ -31,6 +31,34 @@ GRID_REACH = 8.0
 PRECISION = 1e-5
 
 Curve = Callable[[float], float]
+
+
+def invert(
+    profile: Profile,
+    theta: Float[np.ndarray, " p"],
+    errors: Float[np.ndarray, " k"],
+    level: float,
+    grid: Any,
+) -> ConfidenceSet:
+    """Invert the test in the one or two parameters that a profile fixes.
+
+    Parameters
+    ----------
+    profile : Profile
+    theta : ndarray of shape (p,)
+        The estimate of all parameters.
+    errors : ndarray of shape (k,)
+        Standard errors of the fixed ones, for the default grid.
+    level : float
+    grid : array_like or mapping of arrays, optional
+
+    Returns
+    -------
+    ConfidenceSet
+    """
+    if len(errors) == 1:
+        return invert_on_curve(profile, theta, float(errors[0]), level, grid)
+    return invert_on_grid(profile, theta, errors, level, grid)
 
 
 def invert_on_curve(

@@ -20,7 +20,7 @@ __all__ = ["MMR"]
 class MMR(Estimator):
     r"""Estimation by the minimum of the squared maximum moment restriction.
 
-    .. math:: \hat\theta = \arg\min_\theta \; n^{-2}
+    .. math:: \hat\theta = \mathrm{argmin}_\theta \; n^{-2}
         \textstyle\sum_{ij} \psi_i(\theta)' k(x_i, x_j) \psi_j(\theta) .
 
     It uses every moment that the kernel sees, so that no instruments have to be chosen. Linear

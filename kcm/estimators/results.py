@@ -12,10 +12,11 @@ from scipy.special import ndtr, ndtri
 
 from kcm._tables import as_table
 from kcm.contraction import StatisticName
+from kcm.embedding import ConditionalMomentEmbedding
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
-from kcm.estimators.fitdata import FitData, aligned_null, null_with_groups
-from kcm.estimators.inversion import invert_on_curve, invert_on_grid
+from kcm.estimators.fitdata import FitData, aligned_null, no_model, null_with_groups
+from kcm.estimators.inversion import invert
 from kcm.estimators.options import read_names, read_values
 from kcm.estimators.prediction import predicted
 from kcm.estimators.profile import Profile, build_profile
@@ -24,7 +25,6 @@ from kcm.estimators.wald import WaldTestResult, wald_test
 from kcm.exceptions import (
     ConvergenceWarning,
     DataError,
-    MissingRowsWarning,
     OptionError,
     UnsupportedModelError,
 )
@@ -260,6 +260,16 @@ class EstimationResults:
             )
         return profile.result(point.moment)
 
+    def embedding(self, kernel: Kernel | None = None) -> ConditionalMomentEmbedding:
+        """Return the conditional moment embedding at the estimate: where the model fails.
+
+        Parameters
+        ----------
+        kernel : Kernel, optional
+            Default: the kernel of the estimation. Clusters are those of the covariance.
+        """
+        return ConditionalMomentEmbedding(self.fitted_moment, kernel or self.kernel, self.groups)
+
     def confidence_set(
         self,
         names: str | Sequence[str],
@@ -303,9 +313,7 @@ class EstimationResults:
             )
         profile = self._profile("confidence_set", fixed, (statistic, null), rng)
         theta, errors = self.params.to_numpy(), self.bse.to_numpy()[fixed]
-        if len(fixed) == 1:
-            return invert_on_curve(profile, theta, float(errors[0]), level, grid)
-        return invert_on_grid(profile, theta, errors, level, grid)
+        return invert(profile, theta, errors, level, grid)
 
     def predict(self, data: Any = None) -> pd.Series | pd.DataFrame:
         """Predict the outcome of a model by formula.
@@ -363,23 +371,12 @@ class EstimationResults:
         -------
         BoundMoment
         """
-        model, data = self.require_model(method), self._data()
-        with warnings.catch_warnings():
-            # told when the model was fitted
-            warnings.simplefilter("ignore", MissingRowsWarning)
-            bound = model.moment.bind(model.data, data.params, "params")
-        if not data.same_as(bound):
-            raise DataError(f"`{method}`: the data changed since the model was fitted; fit again.")
-        return bound
+        return self._data().bound_again(self.require_model(method), method)
 
     def require_model(self, method: str) -> "Estimator":
         """Return the model, or say why there is none."""
         if self.model is None:
-            raise DataError(
-                f"`{method}` needs the model and its data: they were removed, or these results "
-                "were pickled with a residual function that cannot be (a lambda, or one defined "
-                "inside a function). Fit again, with a function defined at the top of a module."
-            )
+            raise no_model(method)
         return self.model
 
     def _profile(

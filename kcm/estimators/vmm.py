@@ -37,7 +37,7 @@ class VMM(Estimator):
 
     Two steps: `MMR` gives residuals :math:`\tilde\psi`, then
 
-    .. math:: \hat\theta = \arg\min_\theta \; n^{-2}\, \psi(\theta)' K
+    .. math:: \hat\theta = \mathrm{argmin}_\theta \; n^{-2}\, \psi(\theta)' K
         \bigl(n^{-1} K \tilde D K + a K\bigr)^{+} K \psi(\theta), \qquad
         \tilde D = \mathrm{diag}(\tilde\psi^2),
 

@@ -14,7 +14,7 @@ from kcm.gram.blocks import gram_block
 from kcm.gram.execution import double_arithmetic
 from kcm.kernels import Kernel
 
-__all__ = ["check_kernel", "cross", "diagonal", "matrix", "pairwise"]
+__all__ = ["check_kernel", "cross", "cross_block", "diagonal", "matrix", "pairwise"]
 
 
 def diagonal(kernel: Kernel, x: Any) -> Float[np.ndarray, " n"]:
@@ -109,9 +109,16 @@ def cross(kernel: Kernel, x: Any, y: Any) -> Float[np.ndarray, "n m"]:
         raise DataError(
             f"`y` has {columns.shape[1]} columns and `x` has {rows.shape[1]}; they must match."
         )
+    return np.array(cross_block(kernel.resolve(rows), rows, columns))
+
+
+def cross_block(
+    kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, "n m"]:
+    """Return k(x_i, y_j) in double precision; the kernel is resolved."""
     with double_arithmetic():
-        values = _cross(kernel.resolve(rows), padded_points(rows), padded_points(columns))
-    return np.array(values)[: len(rows), : len(columns)]
+        values = _cross(kernel, padded_points(x), padded_points(y))
+    return np.asarray(values)[: len(x), : len(y)]
 
 
 def check_kernel(kernel: Any) -> None:

@@ -1,5 +1,6 @@
 """Kernels of categories, held as whole numbers."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -104,7 +105,7 @@ class AitchisonAitken(Kernel):
         check_codes(x)
         n_levels = _levels(x, self.n_levels)
         if self.smoothing is None:
-            return AitchisonAitken((n_levels - 1) / (n_levels - 1 + np.e), n_levels)
+            return AitchisonAitken((n_levels - 1) / (n_levels - 1 + math.e), n_levels)
         _check_length(self.smoothing, "smoothing", x)
         return AitchisonAitken(self.smoothing, n_levels)
 

@@ -2,6 +2,7 @@
 
 from kcm.moments.binding import BoundMoment, MomentValues
 from kcm.moments.conditional import ConditionalMoment, Moment
+from kcm.moments.derived import combined_moment, marginal_moment
 from kcm.moments.fitted import (
     FittedMoment,
     MomentLabels,
@@ -25,6 +26,8 @@ __all__ = [
     "ParameterTree",
     "as_blocks",
     "check_spans_constant",
+    "combined_moment",
+    "marginal_moment",
     "orthogonal_moment",
     "scaled_influence",
     "scaled_residuals",

@@ -50,6 +50,10 @@ class MomentLabels:
         Whether the jacobian is a function of exogenous variables, given which the residual has
         mean zero, as in least squares and generalised linear models; False with an endogenous
         regressor. Default None, not known. The orthogonal projection asks for it.
+    levels : tuple of tuple of str
+        Names of the levels behind the codes 0, 1, ... of each conditioning column, in their
+        order, none where it holds numbers; by default as a table says. Pictures show them, and
+        new points are read by them.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class MomentLabels:
     n_dropped: int = 0
     kinds: tuple[str, ...] = ()
     exogenous: bool | None = None
+    levels: tuple[tuple[str, ...], ...] = ()
 
 
 @final
@@ -146,12 +151,12 @@ class FittedMoment(eqx.Module):
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
-        values, names, kinds = _read_conditioning(parts["conditioning"])
-        self.conditioning = values
+        read = _read_conditioning(parts["conditioning"])
+        self.conditioning = read.values
         self.jacobian = None if jacobian is None else as_blocks(parts["jacobian"], "jacobian")
         self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
-        self.labels = _completed(labels or MomentLabels(), names, kinds, jacobian is None)
+        self.labels = _completed(labels or MomentLabels(), read, jacobian is None)
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)
@@ -230,13 +235,12 @@ def _read_conditioning(given: Any) -> Encoded:
     return Encoded(values, tuple(f"x{j + 1}" for j in range(d)), ("continuous",) * d)
 
 
-def _completed(
-    labels: MomentLabels, names: tuple[str, ...], kinds: tuple[str, ...], theta_known: bool
-) -> MomentLabels:
+def _completed(labels: MomentLabels, read: Encoded, theta_known: bool) -> MomentLabels:
     return replace(
         labels,
-        conditioning=tuple(labels.conditioning) or names,
-        kinds=tuple(labels.kinds) or kinds,
+        conditioning=tuple(labels.conditioning) or read.names,
+        kinds=tuple(labels.kinds) or read.kinds,
+        levels=tuple(labels.levels) or read.levels or ((),) * read.values.shape[1],
         theta="estimated" if labels.theta == "known" and not theta_known else labels.theta,
     )
 
@@ -313,6 +317,11 @@ def _check_labels(moment: FittedMoment) -> None:
         raise DataError(
             f"`labels` has the kinds {labels.kinds}; expected 'continuous', 'unordered' or "
             f"'ordered' for each column of `conditioning`, {d}."
+        )
+    if len(labels.levels) != d:
+        raise DataError(
+            f"`labels` has levels for {len(labels.levels)} conditioning variables; expected one "
+            f"tuple of names per column of `conditioning`, {d}, empty where it holds numbers."
         )
     if len(labels.conditioning) != d:
         raise DataError(

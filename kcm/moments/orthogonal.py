@@ -9,7 +9,7 @@ from jaxtyping import Float
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.moments.fitted import FittedMoment
 
-__all__ = ["orthogonal_moment"]
+__all__ = ["Span", "jacobian_span", "orthogonal_moment"]
 
 # Singular values of the jacobian, columns of size 1, below this share of the largest are rounding.
 RANK = 1e-10
@@ -74,7 +74,7 @@ def orthogonal_moment(moment: FittedMoment) -> FittedMoment:
             "theta is known: there is nothing to project out. Leave `projection` out."
         )
     _check_exogenous(moment, moment.jacobian)
-    return _projected(moment, _span(moment.jacobian), moment.jacobian.shape)
+    return _projected(moment, jacobian_span(moment.jacobian), moment.jacobian.shape)
 
 
 def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) -> FittedMoment:
@@ -98,7 +98,7 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
     )
 
 
-def _span(jacobian: Float[np.ndarray, "n q p"]) -> Span:
+def jacobian_span(jacobian: Float[np.ndarray, "n q p"]) -> Span:
     """Return Q and W; W Q' is the generalised inverse of S, whatever the units of theta."""
     n, q, p = jacobian.shape
     stacked = jacobian.reshape(n * q, p)

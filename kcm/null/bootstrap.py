@@ -75,6 +75,11 @@ class BootstrapDistribution(NullDistribution):
     n_resamples: int | None = None
     studentized: bool = False
 
+    @property
+    def complete(self) -> bool:
+        """Whether the draws are draws of the statistic, none left out and none studentised."""
+        return isinstance(self.rule, AllDraws) and not self.studentized
+
     def pvalue(self, t: float) -> float:
         """Return the p-value, which is never 0.
 

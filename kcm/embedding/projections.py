@@ -1,0 +1,116 @@
+"""What each observation adds to the squared norm, and to its error."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kcm.contraction import contract, projection
+from kcm.embedding.estimate import NormEstimate
+from kcm.gram import Execution, TiledGram
+from kcm.kernels import Kernel
+from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
+from kcm.null.form import form_sums
+
+__all__ = ["Projections", "cluster_sums", "projections", "standard_error"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Projections:
+    r"""The U statistic of the squared norm, observation by observation.
+
+    Attributes
+    ----------
+    terms : ndarray of shape (n,)
+        psi_i' mu_(-i)(x_i), with mu_(-i) the witness without observation i; their mean is M^2_U.
+    errors : ndarray of shape (n,)
+        h_i = psi_i' mu_(-i)(x_i) + l_i' c with c = n^-1 sum_j S_j' mu_(-j)(x_j), centred: the
+        Hajek projection, sqrt(n) (M^2_U - M^2) = 2 n^(-1/2) sum_i h_i + o_p(1).
+    bias : ndarray of shape (n,)
+        What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
+    """
+
+    terms: Float[np.ndarray, " n"]
+    errors: Float[np.ndarray, " n"]
+    bias: Float[np.ndarray, " n"]
+
+    def norm(self, codes: Int[np.ndarray, " n"]) -> NormEstimate:
+        """Return the estimate of the squared norm; the rows of a cluster are dependent."""
+        uncorrected = float(self.terms.mean())
+        value = uncorrected - float(self.bias.mean())
+        return NormEstimate(value, 2 * standard_error(self.errors, codes), uncorrected)
+
+
+def projections(
+    moment: FittedMoment, kernel: Kernel, codes: Int[np.ndarray, " n"], execution: Execution
+) -> Projections:
+    """Find the terms, the projection and the bias in one pass over the pairs.
+
+    Parameters
+    ----------
+    moment : FittedMoment
+    kernel : Kernel
+        Resolved.
+    codes : ndarray of int, shape (n,)
+        Cluster numbers; tells dependent rows.
+    execution : Execution
+    """
+    n, q = moment.residuals.shape
+    gram = TiledGram(kernel, moment.conditioning, execution)
+    jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
+    columns = np.hstack([moment.residuals, jacobian.reshape(n, -1)])
+    smoothed = gram.product(columns) - gram.diagonal()[:, None] * columns
+    witness = smoothed[:, :q] / (n - 1)
+    terms = np.sum(moment.residuals * witness, axis=1)
+    errors = terms + _total_influence(moment) @ _slope(jacobian, witness)
+    own = smoothed[:, q:].reshape(jacobian.shape)
+    bias = _bias(moment, jacobian, own)
+    if len(np.unique(codes)) < n:
+        bias = _cluster_bias(moment, gram, codes)
+    return Projections(terms, errors - errors.mean(), bias)
+
+
+def _total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
+    if moment.influence is None:
+        return np.zeros((moment.n_obs, 0))
+    return moment.influence.sum(axis=1)
+
+
+def _slope(
+    jacobian: Float[np.ndarray, "n q p"], witness: Float[np.ndarray, "n q"]
+) -> Float[np.ndarray, " p"]:
+    """Return half of the derivative of M^2 in theta."""
+    return np.einsum("iqp,iq->p", jacobian, witness) / len(witness)
+
+
+def _bias(
+    moment: FittedMoment, jacobian: Float[np.ndarray, "n q p"], own: Float[np.ndarray, "n q p"]
+) -> Float[np.ndarray, " n"]:
+    """Return the diagonal of B of the U statistic, 2 / (n - 1) D_i' l_i."""
+    influence = scaled_influence(moment)
+    moved = projection(scaled_residuals(moment), influence, jacobian, own)
+    return 2 / (moment.n_obs - 1) * np.sum(moved * influence, axis=1)
+
+
+def _cluster_bias(
+    moment: FittedMoment, gram: TiledGram, codes: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Return the diagonal of B with a row per cluster, in equal parts to the rows of each."""
+    diagonal = form_sums(contract(moment, gram, "U"), codes).diagonal
+    return (diagonal / np.bincount(codes))[codes]
+
+
+def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]) -> float:
+    """Return the standard error of the mean of centred errors, independent between clusters."""
+    sums = cluster_sums(errors, codes)
+    m = len(sums)
+    return float(np.sqrt(m / (m - 1) * np.sum(sums**2)) / len(errors))
+
+
+def cluster_sums(
+    errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
+    """Return sums over the rows of each cluster."""
+    return np.bincount(codes, errors)

@@ -1,0 +1,209 @@
+"""Pictures of where a model fails: a line with its band, a map, or bars."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from kcm.plotting.axes import LINE, new_axes
+
+__all__ = ["Scatter", "draw_bars", "draw_line", "draw_map"]
+
+# The residuals' axis reaches this many times as far as the band.
+ROOM = 3.0
+
+
+class Scatter(NamedTuple):
+    """Some of the observations.
+
+    Parameters
+    ----------
+    x, residuals : ndarray of shape (k,)
+    told : str
+        How many they are.
+    """
+
+    x: Float[np.ndarray, " k"]
+    residuals: Float[np.ndarray, " k"]
+    told: str
+
+
+def draw_line(
+    x: Float[np.ndarray, " m"],
+    values: Float[np.ndarray, " m"],
+    ends: tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]],
+    scatter: Scatter,
+    words: tuple[str, str, str],
+    level: float,
+    ax: Any = None,
+) -> Any:
+    """Draw the local mean of the residual over one variable, with its band.
+
+    Parameters
+    ----------
+    x, values : ndarray of shape (m,)
+    ends : pair of ndarray of shape (m,)
+        Lower and upper end of the band.
+    scatter : Scatter
+        Observations for the points and the rug; points beyond the axis are not shown.
+    words : (str, str, str)
+        Names of the variable and the residual, and the title.
+    level : float
+        Coverage of the band.
+    ax : matplotlib Axes, optional
+        Default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    OptionError
+        When matplotlib is not installed.
+    """
+    axes = new_axes(ax)
+    lower, upper = ends
+    point = {"marker": "o", "linestyle": "none", "markersize": 2.5, "color": "0.7"}
+    axes.plot(scatter.x, scatter.residuals, label=scatter.told, zorder=1, **point)
+    told = f"{100 * level:.4g} % band, simultaneous"
+    axes.fill_between(x, lower, upper, color="0.5", alpha=0.45, linewidth=0, label=told, zorder=2)
+    axes.plot(x, values, color=LINE, linewidth=1.8, label="local mean", zorder=4)
+    _mark(axes, x, values, (lower > 0) | (upper < 0))
+    axes.axhline(0, color=LINE, linewidth=0.8, linestyle="--", zorder=3)
+    _set_reach(axes, np.concatenate([lower, upper]), scatter.residuals)
+    rug = {"marker": "|", "linestyle": "none", "markersize": 7, "color": "0.35"}
+    height = np.full(len(scatter.x), 0.015)
+    axes.plot(scatter.x, height, transform=axes.get_xaxis_transform(), **rug)
+    axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
+    axes.legend(fontsize="small", frameon=False, loc="upper right")
+    return axes
+
+
+def draw_bars(
+    levels: Sequence[str],
+    values: Float[np.ndarray, " m"],
+    ends: tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]],
+    words: tuple[str, str, str],
+    level: float,
+    ax: Any = None,
+) -> Any:
+    """Draw the local mean of the residual at each level of a category, with simultaneous bars.
+
+    Parameters
+    ----------
+    levels : sequence of str
+    values : ndarray of shape (m,)
+    ends : pair of ndarray of shape (m,)
+        Lower and upper end of the band.
+    words : (str, str, str)
+        Names of the variable and the residual, and the title.
+    level : float
+        Coverage of the band.
+    ax : matplotlib Axes, optional
+        Default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    OptionError
+        When matplotlib is not installed.
+    """
+    axes, (lower, upper) = new_axes(ax), ends
+    places = np.arange(len(levels))
+    outside = (lower > 0) | (upper < 0)
+    colors = ["0.35" if out else "white" for out in outside]
+    axes.bar(places, values, width=0.6, color=colors, edgecolor=LINE, linewidth=0.8)
+    reach = np.vstack([values - lower, upper - values])
+    told = f"{100 * level:.4g} % band, simultaneous"
+    # white under black, so that the bars are seen on a filled column too
+    axes.errorbar(places, values, reach, fmt="none", ecolor="white", elinewidth=3.0)
+    style = {"fmt": "none", "ecolor": LINE, "elinewidth": 1.4, "capsize": 4}
+    axes.errorbar(places, values, reach, label=told, **style)
+    axes.axhline(0, color=LINE, linewidth=0.8)
+    axes.set_xticks(places, levels, rotation=0 if len(levels) <= 6 else 45)
+    axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
+    axes.legend(fontsize="small", frameon=False)
+    return axes
+
+
+def draw_map(
+    grid: tuple[Float[np.ndarray, " a"], Float[np.ndarray, " b"]],
+    values: Float[np.ndarray, "a b"],
+    excludes: Bool[np.ndarray, "a b"],
+    scatter: tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]],
+    words: tuple[str, str, str, str],
+    level: float,
+    ax: Any = None,
+) -> Any:
+    """Draw the local mean of the residual over two variables, and where its band excludes zero.
+
+    Parameters
+    ----------
+    grid : pair of ndarray of shapes (a,) and (b,)
+    values : ndarray of shape (a, b)
+        NaN where there are no data.
+    excludes : ndarray of bool, shape (a, b)
+        Where the band excludes zero: outlined and, where the mean is negative, hatched.
+    scatter : pair of ndarray of shape (k,)
+        Observations.
+    words : (str, str, str, str)
+        Names of the two variables and the residual, and the title.
+    level : float
+        Coverage of the band.
+    ax : matplotlib Axes, optional
+        Default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    OptionError
+        When matplotlib is not installed.
+    """
+    axes = new_axes(ax)
+    largest = float(np.nanmax(np.abs(values))) or 1.0
+    steps = np.linspace(-largest, largest, 12)
+    mesh = axes.contourf(*grid, values.T, levels=steps, cmap="Greys")
+    axes.figure.colorbar(mesh, ax=axes, label=f"local mean of {words[2]}", format="%.2g")
+    point = {"marker": "o", "linestyle": "none", "markersize": 2.0}
+    axes.plot(*scatter, color="white", markeredgecolor="0.3", markeredgewidth=0.4, **point)
+    outlined = excludes.astype(float).T
+    if excludes.any():
+        if not excludes.all():
+            axes.contour(*grid, outlined, levels=[0.5], colors="white", linewidths=4.0)
+            axes.contour(*grid, outlined, levels=[0.5], colors=LINE, linewidths=2.0)
+        negative = (excludes & (values < 0)).astype(float).T
+        axes.contourf(*grid, negative, levels=[0.5, 1.5], colors="none", hatches=["///"])
+    told = f"outlined: the {100 * level:.4g} % band excludes 0 (hatched: below)"
+    note = told if excludes.any() else f"the {100 * level:.4g} % band contains 0 everywhere"
+    axes.set(xlabel=words[0], ylabel=words[1])
+    axes.set_title(f"{words[3]}\n{note}", fontsize="medium")
+    return axes
+
+
+def _mark(
+    ax: Any,
+    x: Float[np.ndarray, " m"],
+    values: Float[np.ndarray, " m"],
+    out: Bool[np.ndarray, " m"],
+) -> None:
+    """Draw the part of the line where the band excludes zero thicker, white inside."""
+    if not out.any():
+        return
+    marked = np.where(out, values, np.nan)
+    ax.plot(x, marked, color=LINE, linewidth=5.0, zorder=4, label="band excludes 0")
+    ax.plot(x, marked, color="white", linewidth=2.0, zorder=5)
+
+
+def _set_reach(ax: Any, ends: Float[np.ndarray, " m"], residuals: Float[np.ndarray, " k"]) -> None:
+    finite = np.abs(ends[np.isfinite(ends)])
+    reach = min(ROOM * finite.max(initial=0.0), 1.05 * float(np.abs(residuals).max()))
+    if reach > 0:
+        ax.set_ylim(-reach, reach)
