@@ -29,7 +29,7 @@ from kcm.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from kcm import datasets, gram, kernels
+    from kcm import datasets, gram, kernels, simulation
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
@@ -76,6 +76,7 @@ __all__ = [
     "gram",
     "kernels",
     "leverage_scale",
+    "simulation",
     "specification_test",
     "stack_equations",
 ]
@@ -104,6 +105,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
         "leverage_scale": "kcm.leverage:leverage_scale",
+        "simulation": "kcm.simulation",
         "specification_test": "kcm.specification:specification_test",
         "stack_equations": "kcm.systems:stack_equations",
     }

@@ -34,7 +34,7 @@ ROWS = (
     ("adapters", "omnibus"),
     ("specification",),
     ("estimators", "comparison"),
-    ("simulation", "plotting"),
+    ("simulation",),
     ("__init__",),
     ("cli",),
 )
