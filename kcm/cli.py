@@ -1,4 +1,4 @@
-"""The command line: ``kcm test`` and ``kcm compare``, FORMULA --data FILE_OR_NAME."""
+"""The command line: ``kcm test``, ``kcm compare``, ``kcm simulate`` and ``kcm reproduce``."""
 
 import argparse
 import dataclasses
@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcome(options: argparse.Namespace) -> tuple[int, str]:
     try:
-        return 0, (_compare if options.command == "compare" else _test)(options)
+        return 0, _COMMANDS[options.command](options)
     except KCMError as error:
         return 2, "kcm: error: " + " ".join(str(error).split())
 
@@ -139,6 +139,32 @@ def _compare(options: argparse.Namespace) -> str:
     fit, conditioning, _ = _fitted(options)
     table = kcm.compare_tests(fit, tests, conditioning, options.rng)
     return json.dumps(table.to_dict()) if options.json else str(table.summary())
+
+
+def _simulate(options: argparse.Namespace) -> str:
+    from kcm.simulation.study_file import read_study
+
+    given = read_study(options.study)
+    results = given.study.run(given.rng, n_jobs=options.jobs, store=options.store)
+    if options.csv is not None:
+        results.to_csv(options.csv)
+    if options.json:
+        return str(results.rejection_rates(given.level).to_json(orient="records"))
+    return str(results.summary(given.level))
+
+
+def _reproduce(options: argparse.Namespace) -> str:
+    from kcm.simulation.uai2020 import reproduce
+
+    found = reproduce(options.quick, n_jobs=options.jobs, store=options.store)
+    if options.csv is not None:
+        found.to_frame().to_csv(options.csv, index=False)
+    return str(found.summary())
+
+
+_COMMANDS: MappingProxyType[str, Callable[[argparse.Namespace], str]] = MappingProxyType(
+    {"test": _test, "compare": _compare, "simulate": _simulate, "reproduce": _reproduce}
+)
 
 
 def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
@@ -290,7 +316,23 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--rng", type=int, metavar="SEED", help="seed of the directions of Lavergne-Patilea"
     )
+    _add_simulations(commands)
     return parser
+
+
+def _add_simulations(commands: Any) -> None:
+    simulate = commands.add_parser("simulate", help="run a simulation study")
+    simulate.add_argument("study", metavar="STUDY.toml", help="see the page on simulation")
+    simulate.add_argument("--json", action="store_true", help="print one JSON list")
+    reproduce = commands.add_parser("reproduce", help="run the experiments of a paper again")
+    reproduce.add_argument("paper", choices=("uai2020",), help="Muandet et al. (2020)")
+    reproduce.add_argument("--quick", action="store_true", help="fewer trials, draws and sizes")
+    for command in (simulate, reproduce):
+        command.add_argument(
+            "--jobs", type=int, default=-1, metavar="N", help="workers (default: all processors)"
+        )
+        command.add_argument("--store", metavar="DIR", help="folder of finished cells, to resume")
+        command.add_argument("--csv", metavar="FILE", help="write all results to a file")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

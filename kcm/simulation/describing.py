@@ -1,5 +1,6 @@
 """Words for what a study is made of, the same in every process."""
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -31,6 +32,10 @@ def described(thing: Any, argument: str) -> str:
         return f"[{', '.join(described(one, argument) for one in thing)}]"
     if inspect.isroutine(thing):
         return _function(thing, argument)
+    if dataclasses.is_dataclass(thing):
+        fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+        told = ", ".join(f"{name}={described(one, argument)}" for name, one in fields.items())
+        return f"{type(thing).__name__}({told})"
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         words = repr(thing)
     if " at 0x" in words:

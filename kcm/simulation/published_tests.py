@@ -22,11 +22,11 @@ __all__ = ["PublishedICM", "PublishedKCM", "PublishedSmooth", "PublishedTest"]
 
 # Draws of one block, which stay in the processor's cache, and rows of a block of the matrix.
 DRAWS = 250
-ROWS = 256
+ROWS = 128
 
-# A Gaussian ends at exp(-34), 2e-15: the squares of smaller values would be subnormal numbers, with
+# A Gaussian ends at exp(-25), 1e-11: the squares of smaller values would be subnormal numbers, with
 # which products take a hundred times longer.
-LEAST_EXPONENT = -34.0
+LEAST_EXPONENT = -25.0
 # Rows that the authors' bandwidth rule looks at.
 MEDIAN_ROWS = 100
 
@@ -123,7 +123,8 @@ class PublishedICM(PublishedTest):
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         below = np.ones((moment.n_obs, moment.n_obs), bool)
         for column in moment.conditioning.T:
-            below &= column[:, None] <= column
+            rank = np.unique(column, return_inverse=True)[1].astype(np.int32)
+            below &= rank[:, None] <= rank
         shares = below.astype(np.float32) / np.float32(np.sqrt(moment.n_obs))
         return shares @ shares.T * inner_products(moment)
 
@@ -174,7 +175,10 @@ class PublishedSmooth(PublishedTest):
 def inner_products(moment: FittedMoment) -> Form:
     """Return psi_i'psi_j."""
     psi = moment.residuals.astype(np.float32)
-    return psi @ psi.T
+    found = np.multiply.outer(psi[:, 0], psi[:, 0])
+    for column in psi.T[1:]:
+        found += np.multiply.outer(column, column)
+    return found
 
 
 def gaussian(x: Float[np.ndarray, "n d"], squares: Float[np.ndarray, " d"]) -> Form:

@@ -338,7 +338,7 @@ def _null_cell(
     )
 
 
-def _cells_of(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
+def _cells_of(row: Mapping[Any, Any], columns: Sequence[str]) -> tuple[str, ...]:
     place = tuple(str(row[name]) for name in columns)
     interval = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
     return (*place, str(row["procedure"]), str(row["n"]), f"{row['rate']:.3f}", interval)

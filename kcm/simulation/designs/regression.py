@@ -97,7 +97,9 @@ def mixed(rng: np.random.Generator, n_obs: int, size: float = 0.0) -> tuple[pd.D
     grade = rng.integers(3, size=n_obs)
     level = 0.5 * (city == "Lyon") - 0.5 * (city == "Turin") + 0.5 * grade
     noise = rng.standard_normal(n_obs) * np.sqrt(0.5 + 0.5 * age**2)
-    ordered = pd.Categorical.from_codes(grade, ["low", "mid", "high"], ordered=True)
+    ordered = pd.Categorical(
+        np.array(["low", "mid", "high"])[grade], ["low", "mid", "high"], ordered=True
+    )
     wage = 1 + age + level + size * age * (city == "Lyon") + noise
     data = pd.DataFrame({"wage": wage, "age": age, "city": city, "grade": ordered})
     return data, "wage ~ age + C(city) + C(grade) | age + city + grade"
