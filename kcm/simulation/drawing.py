@@ -47,8 +47,9 @@ def draw_rates(
         place = names.index(key[0]), combinations.index(key[1:])
         style = {"color": f"C{place[0]}", "linestyle": _STYLES[place[1] % len(_STYLES)]}
         marker = _MARKERS[place[0] % len(_MARKERS)]
-        label = ", ".join([key[0], *(f"{k}={v}" for k, v in zip(keys[1:], key[1:], strict=True))])
-        _errorbars(axes, frame, frame[column].to_numpy(), label=label, marker=marker, **style)
+        _errorbars(
+            axes, frame, frame[column].to_numpy(), label=_label(keys, key), marker=marker, **style
+        )
     axes.axhline(level, color="0.6", linewidth=0.8)
     axes.set(xlabel=column, ylabel=f"rejection rate at {level:g}", ylim=(-0.03, 1.03))
     axes.legend(fontsize="small", frameon=False)
@@ -77,9 +78,8 @@ def draw_pvalues(tests: pd.DataFrame, columns: Sequence[str], ax: Any) -> Any:
     keys = ["procedure", *_varying(tests, columns)]
     for key, frame in tests.groupby(keys, sort=False, dropna=False):
         given = np.sort(frame.pvalue.dropna().to_numpy())
-        label = ", ".join([key[0], *(f"{k}={v}" for k, v in zip(keys[1:], key[1:], strict=True))])
         if len(given):
-            axes.ecdf(given, label=label)
+            axes.ecdf(given, label=_label(keys, key))
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
     axes.set(xlabel="p-value", ylabel="share of samples below", xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize="small", frameon=False)
@@ -91,6 +91,12 @@ def _new_axes(ax: Any, height: float = 4.2) -> Any:
         return ax
     pyplot = optional_module("matplotlib.pyplot", "plots", "a plot")
     return pyplot.subplots(figsize=(6.5, height), layout="constrained")[1]
+
+
+def _label(names: Sequence[str], key: Any) -> str:
+    """Return the procedure's name, and the settings with theirs."""
+    pairs = zip(names[1:], key[1:], strict=True)
+    return ", ".join([str(key[0]), *(f"{name}={value}" for name, value in pairs)])
 
 
 def _varying(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

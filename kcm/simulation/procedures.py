@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -104,7 +104,8 @@ class KernelProcedure(Procedure):
         moment = subject.known_moment()
         if not self.theta_known:
             return moment
-        return FittedMoment(moment.residuals, moment.conditioning)
+        labels = replace(moment.labels, theta="known", exogenous=None)
+        return FittedMoment(moment.residuals, moment.conditioning, labels=labels)
 
 
 @final

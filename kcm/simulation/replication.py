@@ -1,5 +1,6 @@
 """Rejection rates beside printed ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -103,7 +104,7 @@ class Replication:
         return axes
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
     place = str(row["figure"]), row["panel"], row["test"], str(row["n_obs"]), f"{row['delta']:g}"
     interval = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
     return (*place, f"{row['printed']:.3f}", f"{row['rate']:.3f}", interval, f"{row['z']:.2f}")
