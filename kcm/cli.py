@@ -145,7 +145,8 @@ def _simulate(options: argparse.Namespace) -> str:
     from kcm.simulation.study_file import read_study
 
     given = read_study(options.study)
-    results = given.study.run(given.rng, n_jobs=options.jobs, store=options.store)
+    shown = sys.stderr.isatty()
+    results = given.study.run(given.rng, options.jobs, shown, options.store)
     if options.csv is not None:
         results.to_csv(options.csv)
     if options.json:
@@ -154,9 +155,10 @@ def _simulate(options: argparse.Namespace) -> str:
 
 
 def _reproduce(options: argparse.Namespace) -> str:
-    from kcm.simulation.uai2020 import reproduce
+    from kcm.simulation.uai2020 import SEED, reproduce
 
-    found = reproduce(options.quick, n_jobs=options.jobs, store=options.store)
+    how = options.jobs, options.store, sys.stderr.isatty()
+    found = reproduce(options.quick, SEED, *how)
     if options.csv is not None:
         found.to_frame().to_csv(options.csv, index=False)
     return str(found.summary())

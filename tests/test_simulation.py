@@ -285,7 +285,7 @@ class TestStore:
         contents = json.loads(manifest.read_text())
         contents["versions"]["kernel-conditional-moment"] = "0.0.1"
         manifest.write_text(json.dumps(contents))
-        with pytest.raises(kcm.OptionError, match="another `versions`.*0.0.1"):
+        with pytest.raises(kcm.OptionError, match=r"another `versions`.*0\.0\.1"):
             study().run(rng=1, n_jobs=1, store=tmp_path / "new")
 
     def test_a_folder_of_something_else_is_refused(self, tmp_path):
@@ -297,7 +297,7 @@ class TestStore:
         kept = study(procedures={"uniform": uniform})
         kept.run(rng=1, n_jobs=1, store=tmp_path / "new")
         (tmp_path / "new" / "cell-00000-tests.parquet").write_bytes(b"")
-        with pytest.raises(kcm.DataError, match="a table of cell 0 .* cannot be read"):
+        with pytest.raises(kcm.DataError, match=r"a table of cell 0 .* cannot be read"):
             kept.run(rng=1, n_jobs=1, store=tmp_path / "new")
 
     def test_a_full_disk_leaves_finished_cells_and_no_parts(self, tmp_path, monkeypatch):
@@ -312,7 +312,7 @@ class TestStore:
 
         with monkeypatch.context() as patch:
             patch.setattr(store, "_to_parquet", full)
-            with pytest.raises(kcm.DataError, match="No space left on device.*Finished cells are"):
+            with pytest.raises(kcm.DataError, match=r"No space left on device.*Finished cells are"):
                 kept.run(rng=1, n_jobs=1, store=folder)
         assert not list(folder.glob("*.part"))
         assert len(list(folder.glob("*-tests.parquet"))) == 1

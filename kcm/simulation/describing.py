@@ -30,8 +30,8 @@ def described(thing: Any, argument: str) -> str:
         return f"partial({', '.join(described(part, argument) for part in parts)})"
     if isinstance(thing, tuple | list):
         return f"[{', '.join(described(one, argument) for one in thing)}]"
-    if inspect.isroutine(thing):
-        return _function(thing, argument)
+    if inspect.isroutine(inspect.unwrap(thing) if callable(thing) else thing):
+        return _function(inspect.unwrap(thing), argument)
     if dataclasses.is_dataclass(thing):
         fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
         told = ", ".join(f"{name}={described(one, argument)}" for name, one in fields.items())

@@ -14,6 +14,7 @@ from kcm._options import check_int, check_option, did_you_mean, listed
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
 from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
+from kcm.null.base import check_level
 from kcm.omnibus import KCMTest
 from kcm.simulation.procedures import ThetaKnown
 from kcm.simulation.study import SimulationStudy
@@ -32,7 +33,7 @@ _KERNELS: MappingProxyType[str, Callable[[], Any]] = MappingProxyType(
         "adaptive": lambda: "adaptive",
     }
 )
-_NULLS = ("asymptotic", "bootstrap", "studentized-normal")
+_NULLS = ("asymptotic", "cumulants", "bootstrap", "studentized-normal")
 
 
 @final
@@ -86,10 +87,12 @@ def read_study(path: Any) -> StudyFile:
     procedures = {name: _procedure(name, _table(given, name, True)) for name in given}
     n_replications, level = study.get("n_replications", 1_000), study.get("level", 0.05)
     settings = _table(contents, "settings") or None
+    check_int(n_replications, "n_replications")
+    check_int(study.get("rng", 0), "rng", 0)
+    check_level(level)
     made = SimulationStudy(
         _design(study["design"]), procedures, study["n_obs"], settings, n_replications
     )
-    check_int(study.get("rng", 0), "rng", 0)
     return StudyFile(made, study.get("rng", 0), level)
 
 
@@ -164,4 +167,6 @@ def _null(given: Mapping[str, Any], place: str) -> Null:
             f'{place}: {listed(options)} belong to the bootstrap; add `null = "bootstrap"` or '
             "leave them out."
         )
-    return Asymptotic() if null == "asymptotic" else StudentizedNormal()
+    if null == "studentized-normal":
+        return StudentizedNormal()
+    return Asymptotic("cumulants" if null == "cumulants" else "auto")
