@@ -29,7 +29,7 @@ from kcm.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from kcm import datasets, gram, kernels
+    from kcm import datasets, gram, kernels, simulation
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
@@ -81,6 +81,7 @@ __all__ = [
     "leverage_scale",
     "power",
     "sample_size",
+    "simulation",
     "specification_test",
     "stack_equations",
 ]
@@ -112,6 +113,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "leverage_scale": "kcm.leverage:leverage_scale",
         "power": "kcm.planning:power",
         "sample_size": "kcm.planning:sample_size",
+        "simulation": "kcm.simulation",
         "specification_test": "kcm.specification:specification_test",
         "stack_equations": "kcm.systems:stack_equations",
     }

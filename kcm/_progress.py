@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-__all__ = ["SHOWN_FROM", "progress_bar"]
+__all__ = ["SHOWN_FROM", "counting_bar", "progress_bar"]
 
 # Products of a kernel value and a number above which a bar is shown: about five seconds on two
 # cores in double precision. One kernel value costs about as much as 32 of them.
@@ -25,6 +25,25 @@ def progress_bar(work: float, label: str, shown: bool) -> Iterator[Callable[[flo
     with tqdm(total=work, desc=label, leave=False, bar_format=percent) as bar:
 
         def advance(done: float) -> None:
+            bar.update(done)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def counting_bar(total: int, label: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a function that tells how many more of the pieces are done.
+
+    A bar appears after five seconds, if `shown`.
+    """
+    if not shown:
+        yield lambda done: None
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=label, leave=False, delay=5.0) as bar:
+
+        def advance(done: int) -> None:
             bar.update(done)
 
         yield advance

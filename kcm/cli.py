@@ -1,4 +1,4 @@
-"""The command line: ``kcm test``, ``compare`` and ``report``, FORMULA --data FILE_OR_NAME."""
+"""The command line: ``kcm test``, ``compare``, ``report``, ``simulate`` and ``reproduce``."""
 
 import argparse
 import dataclasses
@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
@@ -81,21 +81,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     2
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(given, argparse.Namespace(words=given))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        code, text = _outcome(options, given)
+        code, text = _outcome(options)
     for message in dict.fromkeys(str(w.message) for w in caught):
         print(f"kcm: warning: {message}", file=sys.stderr)
     print(text, file=sys.stderr if code else sys.stdout)
     return code
 
 
-def _outcome(options: argparse.Namespace, given: Sequence[str]) -> tuple[int, str]:
+def _outcome(options: argparse.Namespace) -> tuple[int, str]:
     try:
-        if options.command == "report":
-            return 0, _report(options, given)
-        return 0, (_compare if options.command == "compare" else _test)(options)
+        return 0, _COMMANDS[options.command](options)
     except KCMError as error:
         return 2, "kcm: error: " + " ".join(str(error).split())
 
@@ -153,11 +151,45 @@ def _table(options: argparse.Namespace, fitted: Fitted, rng: int | None) -> "kcm
     return kcm.compare_tests(fitted.fit, tests, fitted.conditioning, rng)
 
 
-def _report(options: argparse.Namespace, given: Sequence[str]) -> str:
+def _report(options: argparse.Namespace) -> str:
     """Write the report of a test, other tests beside it, and return where it lies."""
     null, fitted = _null(options), _fitted(options)
     result, table = _result(options, null, fitted), _table(options, fitted, options.rng or 0)
-    return str(result.report(options.output, table, f"kcm {shlex.join(given)}"))
+    return str(result.report(options.output, table, f"kcm {shlex.join(options.words)}"))
+
+
+def _simulate(options: argparse.Namespace) -> str:
+    from kcm.simulation.study_file import read_study
+
+    given = read_study(options.study)
+    shown = sys.stderr.isatty()
+    results = given.study.run(given.rng, options.jobs, shown, options.store)
+    if options.csv is not None:
+        results.to_csv(options.csv)
+    if options.json:
+        return str(results.rejection_rates(given.level).to_json(orient="records"))
+    return str(results.summary(given.level))
+
+
+def _reproduce(options: argparse.Namespace) -> str:
+    from kcm.simulation.uai2020 import SEED, reproduce
+
+    how = options.jobs, options.store, sys.stderr.isatty()
+    found = reproduce(options.quick, SEED, *how)
+    if options.csv is not None:
+        found.to_frame().to_csv(options.csv, index=False)
+    return str(found.summary())
+
+
+_COMMANDS: MappingProxyType[str, Callable[[argparse.Namespace], str]] = MappingProxyType(
+    {
+        "test": _test,
+        "compare": _compare,
+        "report": _report,
+        "simulate": _simulate,
+        "reproduce": _reproduce,
+    }
+)
 
 
 def _split(formula: str, names: list[str]) -> tuple[str, list[str]]:
@@ -301,6 +333,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--output", default="report.html", metavar="FILE", help="default: report.html"
     )
+    _add_simulations(commands)
     return parser
 
 
@@ -324,6 +357,21 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
         "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
     )
     parser.add_argument("--memory-limit", metavar="SIZE", help='for example "256 MB"')
+
+
+def _add_simulations(commands: Any) -> None:
+    simulate = commands.add_parser("simulate", help="run a simulation study")
+    simulate.add_argument("study", metavar="STUDY.toml", help="see the page on simulation")
+    simulate.add_argument("--json", action="store_true", help="print one JSON list")
+    reproduce = commands.add_parser("reproduce", help="run the experiments of a paper again")
+    reproduce.add_argument("paper", choices=("uai2020",), help="Muandet et al. (2020)")
+    reproduce.add_argument("--quick", action="store_true", help="fewer trials, draws and sizes")
+    for command in (simulate, reproduce):
+        command.add_argument(
+            "--jobs", type=int, default=-1, metavar="N", help="workers (default: all processors)"
+        )
+        command.add_argument("--store", metavar="DIR", help="folder of finished cells, to resume")
+        command.add_argument("--csv", metavar="FILE", help="write all results to a file")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

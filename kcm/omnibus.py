@@ -21,7 +21,7 @@ from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
 from kcm.results import KCMTestResult, KernelTest
 
-__all__ = ["KCMTest"]
+__all__ = ["KCMTest", "check_moment", "kernels_on", "projected", "together"]
 
 
 @final
@@ -160,14 +160,14 @@ class KCMTest:
         OptionError
             When the null law, the kernel or the projection is not valid for this moment.
         """
-        _check_moment(fitted_moment)
+        check_moment(fitted_moment)
         _check_shared(rng, self.mesh)
-        moment = _projected(fitted_moment, self.projection)
+        moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
-        kernels = _kernels_on(moment, self.kernel)
+        kernels = kernels_on(moment, self.kernel)
         outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = _together(outcomes, self.statistic)
+        found = together(outcomes, self.statistic)
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
@@ -193,7 +193,8 @@ def _conditional_mean(labels: MomentLabels) -> str:
     return f"E[{labels.moment} | {', '.join(labels.conditioning)}]"
 
 
-def _check_moment(moment: Any) -> None:
+def check_moment(moment: Any) -> None:
+    """Refuse what is not a moment, and one without residuals."""
     if not isinstance(moment, FittedMoment):
         raise OptionError(
             f"`fitted_moment` must be a FittedMoment; got {type(moment).__name__}. "
@@ -203,7 +204,8 @@ def _check_moment(moment: Any) -> None:
         raise SaturatedModelError("all `residuals` are zero, so there is nothing to test.")
 
 
-def _projected(moment: FittedMoment, projection: str) -> FittedMoment:
+def projected(moment: FittedMoment, projection: str) -> FittedMoment:
+    """Return the moment that the projection asks for."""
     return orthogonal_moment(moment) if projection == "orthogonal" else moment
 
 
@@ -238,7 +240,8 @@ def _outcomes(
     return outcomes
 
 
-def _together(outcomes: Sequence[Outcome], statistic: StatisticName) -> Combined:
+def together(outcomes: Sequence[Outcome], statistic: StatisticName) -> Combined:
+    """Return the one outcome, or the combination of several."""
     if len(outcomes) > 1:
         return combined(outcomes)
     (one,) = outcomes
@@ -251,7 +254,7 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
     return KernelTest(contraction.kernel, statistic, law.pvalue(statistic), law, certificate)
 
 
-def _kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
+def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
     if _is_adaptive(given):

@@ -17,6 +17,7 @@ from kcm._tiles import Layout, bucket
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram.blocks import gram_block, in_precision
+from kcm.gram.held import HeldGram
 from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
 from kcm.low_rank_gram import LowRankGram
@@ -59,7 +60,10 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
 
 def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
     c = contraction
-    form = gram.matrix(c.kernel, c.conditioning) - np.diag(c.removed)
+    values = (
+        c.gram.values if isinstance(c.gram, HeldGram) else gram.matrix(c.kernel, c.conditioning)
+    )
+    form = values - np.diag(c.removed)
     form *= c.scaled_residuals @ c.scaled_residuals.T
     moved = c.projection @ c.scaled_influence.T
     return (form + moved + moved.T) * c.factor

@@ -1,0 +1,47 @@
+"""What a group of replications comes to, as a row of a table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from kcm.simulation.rates import wilson
+
+__all__ = ["accuracy", "durations", "uniformity"]
+
+
+def uniformity(pvalues: Float[np.ndarray, " r"]) -> dict[str, Any]:
+    """Return the Kolmogorov-Smirnov test of uniform p-values."""
+    given = pvalues[np.isfinite(pvalues)]
+    if not len(given):
+        return {"n": 0, "ks_statistic": np.nan, "ks_pvalue": np.nan}
+    import scipy.stats
+
+    found = scipy.stats.kstest(given, "uniform")
+    numbers = {"ks_statistic": float(found.statistic), "ks_pvalue": float(found.pvalue)}
+    return {"n": len(given), **numbers}
+
+
+def accuracy(frame: pd.DataFrame, confidence: float) -> dict[str, Any]:
+    """Return bias, spread and coverage of the estimates of one parameter."""
+    error, truth = frame.estimate - frame.truth, float(frame.truth.iloc[0])
+    covered = int(((frame.lower <= frame.truth) & (frame.truth <= frame.upper)).sum())
+    n, known = len(frame), bool(np.isfinite(truth))
+    ends = wilson(covered, n, confidence) if known else (np.nan, np.nan)
+    return {
+        "n": n,
+        "truth": truth,
+        "bias": float(error.mean()),
+        "sd": float(frame.estimate.std()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mean_bse": float(frame.bse.mean()),
+        "coverage": covered / n if known else np.nan,
+        "lower": ends[0],
+        "upper": ends[1],
+    }
+
+
+def durations(seconds: Float[np.ndarray, " r"]) -> dict[str, Any]:
+    """Return the median and the total of some durations."""
+    return {"median_seconds": float(np.median(seconds)), "total_seconds": float(seconds.sum())}

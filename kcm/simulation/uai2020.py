@@ -1,0 +1,172 @@
+"""Figures 2 and 3 of Muandet, Jitkrittum and Kuebler (2020), run again beside what was printed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from kcm.exceptions import OptionError
+from kcm.simulation.published_tests import PublishedICM, PublishedKCM, PublishedSmooth
+from kcm.simulation.replication import Replication
+from kcm.simulation.study import SimulationStudy
+
+__all__ = ["Panel", "panels", "published_rates", "reproduce"]
+
+N_TRIALS = 300
+N_RESAMPLES = 1_000
+SIZES = (100, 200, 400, 600, 800, 1_000)
+DELTAS = tuple(float(delta) for delta in np.linspace(1e-4, 1e-2, 6))
+SEED = 2020
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel of a figure.
+
+    Parameters
+    ----------
+    figure : int
+    label : str
+        As in the table of published rates, such as "(a) REG-HOM".
+    design : str
+    n_obs : tuple of int
+    deltas : tuple of float
+        Standard deviation of the perturbation of theta.
+    n_printed : int
+        Trials behind the printed rates; they are multiples of one over this number.
+    """
+
+    figure: int
+    label: str
+    design: str
+    n_obs: tuple[int, ...]
+    deltas: tuple[float, ...]
+    n_printed: int = N_TRIALS
+
+
+def panels() -> tuple[Panel, ...]:
+    """Return the nine panels.
+
+    Examples
+    --------
+    >>> [panel.label for panel in panels()][:2], sum(len(p.n_obs) * len(p.deltas) for p in panels())
+    (['(a) REG-HOM', '(b) REG-HET'], 54)
+    """
+    return (
+        Panel(2, "(a) REG-HOM", "reg-hom", SIZES, (0.01,), 290),
+        Panel(2, "(b) REG-HET", "reg-het", SIZES, (0.01,), 299),
+        Panel(2, "(c) SIMEQ", "simeq", SIZES, (0.01,)),
+        Panel(2, "(d) REG-HOM", "reg-hom", (500,), DELTAS),
+        Panel(2, "(e) REG-HET", "reg-het", (500,), DELTAS),
+        Panel(2, "(f) SIMEQ", "simeq", (500,), DELTAS),
+        Panel(3, "REG-HOM", "reg-hom", SIZES, (0.0,)),
+        Panel(3, "REG-HET", "reg-het", SIZES, (0.0,)),
+        Panel(3, "SIMEQ", "simeq", SIZES, (0.0,), 290),
+    )
+
+
+def published_rates() -> pd.DataFrame:
+    """Return the 162 printed rejection rates, read off the vector graphics of the paper.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns figure, panel, test, n, delta and rejection_rate.
+
+    Examples
+    --------
+    >>> published_rates().shape
+    (162, 6)
+    """
+    source = resources.files("kcm") / "_datasets" / "uai2020_figures.csv"
+    with source.open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def reproduce(
+    quick: bool = False,
+    rng: Any = SEED,
+    n_jobs: int = -1,
+    store: Any = None,
+    progress: bool = True,
+) -> Replication:
+    """Run the experiments of the paper again: KCM, ICM and Smooth with theta given.
+
+    Parameters
+    ----------
+    quick : bool
+        A tenth of the trials with 200 draws, and samples of at most 400. Default False: 300
+        trials with 1,000 draws, 48,600 tests.
+    rng : int, numpy Generator or JAX key
+        Default 2020.
+    n_jobs : int
+        Workers; -1, the default, for as many as there are processors.
+    store : str or Path, optional
+        Folder for finished cells, one folder below it a panel. Running again resumes.
+    progress : bool
+        Show a bar for each panel that takes more than about five seconds. Default True.
+
+    Returns
+    -------
+    Replication
+
+    Raises
+    ------
+    OptionError
+        As `SimulationStudy.run`.
+
+    Examples
+    --------
+    >>> from kcm.simulation.uai2020 import reproduce
+    >>> found = reproduce(quick=True, n_jobs=1, progress=False)  # doctest: +SKIP
+    """
+    if isinstance(quick, bool):
+        tables = list(_tables(quick, rng, n_jobs, store, progress))
+        return Replication(pd.concat(tables, ignore_index=True))
+    raise OptionError(f"`quick` must be True or False; got {quick!r}.")
+
+
+def _tables(
+    quick: bool, rng: Any, n_jobs: int, store: Any, progress: bool
+) -> Iterator[pd.DataFrame]:
+    printed = published_rates()
+    for k, panel in enumerate(panels()):
+        sizes = [n for n in panel.n_obs if not quick or n <= 500]
+        study = _study(panel, sizes, N_TRIALS // 10 if quick else N_TRIALS, 200 if quick else 1_000)
+        folder = None if store is None else Path(store) / f"panel-{k + 1}"
+        # panels of one design differ in their settings, those of others in their seed
+        results = study.run(_seed(rng, k), n_jobs, progress, folder, batch_size=10)
+        own = printed[(printed.figure == panel.figure) & (printed.panel == panel.label)]
+        yield _beside(own, results.rejection_rates(), panel)
+
+
+def _study(panel: Panel, sizes: Sequence[int], n_trials: int, n_draws: int) -> SimulationStudy:
+    tests = {
+        "KCM": PublishedKCM(n_draws),
+        "ICM": PublishedICM(n_draws),
+        "Smooth": PublishedSmooth(n_draws),
+    }
+    return SimulationStudy(panel.design, tests, sizes, {"delta": list(panel.deltas)}, n_trials)
+
+
+def _seed(rng: Any, panel: int) -> Any:
+    from kcm.simulation.cells import entropy_of
+
+    return entropy_of(rng) + panel
+
+
+def _beside(printed: pd.DataFrame, rates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return the rates of a panel with the printed ones, matched by test, size and delta."""
+    found = rates.rename(columns={"n": "n_trials", "procedure": "test"})
+    own = printed.rename(columns={"n": "n_obs", "rejection_rate": "printed"})
+    # the file has deltas rounded to five digits
+    own, found = (frame.assign(place=(frame.delta * 1e5).round()) for frame in (own, found))
+    joined = own.merge(found.drop(columns="delta"), on=["test", "n_obs", "place"])
+    kept = ["figure", "panel", "test", "n_obs", "delta", "printed"]
+    columns = [*kept, "rate", "lower", "upper", "n_trials"]
+    return joined[columns].assign(n_printed=panel.n_printed)
