@@ -74,7 +74,7 @@ class ConditionalMomentEmbedding:
     >>> moment = kcm.FittedMoment(x**2 - 1 + e, x)
     >>> embedding = ConditionalMomentEmbedding(moment, kcm.kernels.Gaussian())
     >>> embedding.local_mean([0.0, 2.0]).round(1).ravel()
-    array([-0.8,  1.5])
+    array([-0.7,  0.7])
     """
 
     moment: FittedMoment
