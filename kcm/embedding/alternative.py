@@ -47,6 +47,7 @@ def alternative(embedding: ConditionalMomentEmbedding, statistic: StatisticName)
 
     Examples
     --------
+    >>> import numpy as np
     >>> import kcm
     >>> x, e = np.random.default_rng(0).normal(size=(2, 200))
     >>> result = kcm.KCMTest().run(kcm.FittedMoment(x**2 - 1 + e, x))

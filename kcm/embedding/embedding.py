@@ -58,8 +58,7 @@ class ConditionalMomentEmbedding:
 
     Notes
     -----
-    Nothing computed is held: each property and method makes its passes when it is called. With q
-    components all values have q columns.
+    Nothing computed is held: each call makes its passes. With q components values have q columns.
 
     References
     ----------
@@ -73,7 +72,7 @@ class ConditionalMomentEmbedding:
     >>> moment = kcm.FittedMoment(x**2 - 1 + e, x)
     >>> embedding = ConditionalMomentEmbedding(moment, kcm.kernels.Gaussian())
     >>> embedding.local_mean([0.0, 2.0]).round(1).ravel()
-    array([-0.8,  1.5])
+    array([-0.7,  0.7])
     """
 
     moment: FittedMoment
