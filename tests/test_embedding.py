@@ -12,6 +12,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from linearmodels.iv import IV2SLS
+from refusals import messages
 from statsmodels.stats.multitest import multipletests
 
 import kcm
@@ -442,6 +443,26 @@ class TestWhereItComesFrom:
         with pytest.raises(OptionError, match="empty"):
             ConditionalMomentEmbedding(moment, Gaussian()).marginal([])
         assert "E[y - x'b | x1]" in repr(ConditionalMomentEmbedding(moment, Gaussian()))
+
+
+def test_what_is_no_embedding_or_result_is_refused():
+    """Referee: the sentences, in an interpreter without the checks of the tests."""
+    made = "kcm.FittedMoment([1.0, -1.0, 2.0, 0.5], [0.0, 1.0, 2.0, 3.0])"
+    embedding = f"kcm.ConditionalMomentEmbedding({made}, kcm.kernels.Gaussian())"
+    told = messages(
+        [
+            "kcm.ConditionalMomentEmbedding([1.0], kcm.kernels.Gaussian())",
+            f"kcm.ConditionalMomentEmbedding({made}, 'gaussian')",
+            f"{embedding}.distance({made})",
+            f"{embedding}.band([0.0], level=95)",
+            f"kcm.power({made}, 100)",
+            f"{embedding}.plot_witness(component=1)",
+        ],
+        "OptionError",
+    )
+    starts = ("`moment` must", "`kernel` must", "`other` must", "`level` must", "`result` must")
+    starts = (*starts, "`component` must")
+    assert all(a.startswith(b) for a, b in zip(told, starts, strict=True)), told
 
 
 class TestPower:

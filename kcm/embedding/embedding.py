@@ -59,8 +59,7 @@ class ConditionalMomentEmbedding:
 
     Notes
     -----
-    Nothing computed is held: each property and method makes its passes when it is called. With q
-    components all values have q columns.
+    Nothing computed is held: each call makes its passes. With q components values have q columns.
 
     References
     ----------
