@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kcm.plotting.axes import LINE, new_axes
+from kcm._optional import optional_module
+from kcm.plotting.axes import LINE, legend, new_axes
 
 __all__ = ["Scatter", "draw_bars", "draw_line", "draw_map"]
 
@@ -77,7 +78,7 @@ def draw_line(
     height = np.full(len(scatter.x), 0.015)
     axes.plot(scatter.x, height, transform=axes.get_xaxis_transform(), **rug)
     axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
-    axes.legend(fontsize="small", frameon=False, loc="upper right")
+    legend(axes, "upper right")
     return axes
 
 
@@ -127,7 +128,7 @@ def draw_bars(
     axes.axhline(0, color=LINE, linewidth=0.8)
     axes.set_xticks(places, levels, rotation=0 if len(levels) <= 6 else 45)
     axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
-    axes.legend(fontsize="small", frameon=False)
+    legend(axes)
     return axes
 
 
@@ -198,8 +199,10 @@ def _mark(
     if not out.any():
         return
     marked = np.where(out, values, np.nan)
-    ax.plot(x, marked, color=LINE, linewidth=5.0, zorder=4, label="band excludes 0")
-    ax.plot(x, marked, color="white", linewidth=2.0, zorder=5)
+    effects = optional_module("matplotlib.patheffects", "plots", "a plot")
+    black_around = [effects.withStroke(linewidth=5.0, foreground=LINE)]
+    style = {"color": "white", "linewidth": 2.0, "path_effects": black_around}
+    ax.plot(x, marked, zorder=5, label="band excludes 0", **style)
 
 
 def _set_reach(ax: Any, ends: Float[np.ndarray, " m"], residuals: Float[np.ndarray, " k"]) -> None:
