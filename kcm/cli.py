@@ -161,6 +161,8 @@ def _reproduce(options: argparse.Namespace) -> str:
     found = reproduce(options.quick, SEED, *how)
     if options.csv is not None:
         found.to_frame().to_csv(options.csv, index=False)
+    if options.figure is not None:
+        found.plot()[0, 0].figure.savefig(options.figure)
     return str(found.summary())
 
 
@@ -329,6 +331,7 @@ def _add_simulations(commands: Any) -> None:
     reproduce = commands.add_parser("reproduce", help="run the experiments of a paper again")
     reproduce.add_argument("paper", choices=("uai2020",), help="Muandet et al. (2020)")
     reproduce.add_argument("--quick", action="store_true", help="fewer trials, draws and sizes")
+    reproduce.add_argument("--figure", metavar="FILE", help="draw the panels, as SVG or PNG")
     for command in (simulate, reproduce):
         command.add_argument(
             "--jobs", type=int, default=-1, metavar="N", help="workers (default: all processors)"

@@ -115,3 +115,10 @@ def test_confidence_sets_have_the_shapes_that_identification_gives_them(run: Run
 def test_rkhs_iv_is_closer_to_the_truth_than_ridge_regression(run: Run):
     errors = run("plot_rkhs_iv")["errors"]
     assert errors["RKHSIV"] < errors["kernel ridge"] / 2
+
+
+def test_the_study_shows_what_the_published_procedure_does(run: Run):
+    rates = run("plot_simulation_study")["results"].rejection_rates()
+    rate = rates.set_index(["procedure", "size"]).rate
+    assert rate["published", 0.0] <= 0.03 < 0.1 < rate["corrected", 0.6]
+    assert rate["corrected", 1.2] > rate["published", 1.2] + 0.2
