@@ -126,3 +126,10 @@ def test_the_band_shows_where_the_quadratic_fails_and_the_quartic_does_not(run: 
     assert not bands["quartic"].excludes_zero.any()
     assert names["contributions"].variable == "c"
     assert names["distance"].pvalue < 0.05
+
+
+def test_the_study_shows_what_the_published_procedure_does(run: Run):
+    rates = run("plot_simulation_study")["results"].rejection_rates()
+    rate = rates.set_index(["procedure", "size"]).rate
+    assert rate["published", 0.0] <= 0.03 < 0.1 < rate["corrected", 0.6]
+    assert rate["corrected", 1.2] > rate["published", 1.2] + 0.2

@@ -69,7 +69,7 @@ def test_a_file_is_the_study_in_python(run, file, tmp_path):
         "fit": the_fit,
     }
     study = SimulationStudy("omitted-square", procedures, 40, {"size": [0.0, 0.5]}, 6)
-    expected = study.run(rng=5, n_jobs=1)
+    expected = study.run(rng=5, n_jobs=1, progress=False)
     table = tmp_path / "all.csv"
     words = ("--jobs", "1", "--store", str(tmp_path / "cells"), "--csv", str(table))
     code, out, err = run("simulate", str(file), *words)

@@ -121,6 +121,14 @@ def test_the_printed_rates_are_all_there():
         assert (off - off.round()).abs().max() < 0.5 * panel.n_printed / 1_000 + 1e-9
 
 
+def test_the_products_are_counted(monkeypatch):
+    """4 products a trial, of n_draws n^2 terms: 300 trials at six sizes twice, and at n = 500."""
+    monkeypatch.setattr(uai2020, "_one_product", lambda n_draws, n: float(n_draws * n**2))
+    squares = sum(n**2 for n in (100, 200, 400, 600, 800, 1_000))
+    expected = 4 * 300 * 1_000 * (6 * squares + 18 * 500**2)
+    assert uai2020.product_seconds() == expected
+
+
 @pytest.mark.slow
 def test_the_quick_run_is_near_the_printed_rates():
     """A tenth of the trials: 108 rates, whose joint standard error is up to .1."""
