@@ -68,7 +68,7 @@ def sortable(
 
     Examples
     --------
-    >>> sortable("Two", ["p"], [[("0.0400", 0.04)]])[-63:]
+    >>> sortable("Two", ["p"], [[("0.0400", 0.04)]])[-64:]
     '<tr><td data-value="0.04">0.0400</td></tr></tbody></table></div>'
     """
     head = "".join(
