@@ -160,12 +160,13 @@ class TestLabels:
         given = MomentLabels(moment="y - a", n_dropped=2)
         labels = FittedMoment(**parts, labels=given).labels
         kinds = ("continuous", "continuous")
-        assert labels == MomentLabels("y - a", ("x1", "x2"), "estimated", 2, kinds)
+        assert labels == MomentLabels("y - a", ("x1", "x2"), "estimated", 2, kinds, levels=((), ()))
         assert given == MomentLabels(moment="y - a", n_dropped=2)
 
     def test_labels_given_are_kept(self, parts):
         kinds = ("continuous", "unordered")
-        given = MomentLabels("y - a", ("age", "wage"), "estimated: OLS", kinds=kinds)
+        levels = ((), ("low", "high"))
+        given = MomentLabels("y - a", ("age", "wage"), "estimated: OLS", 0, kinds, levels=levels)
         assert FittedMoment(**parts, labels=given).labels == given
 
     def test_the_result_prints_them(self, parts):

@@ -53,4 +53,5 @@ def test_words_of_a_system_join_those_of_its_equations(rng):
     ]
     both = stack_equations(*[FittedMoment(u, x, s, s, labels=each) for each in labels])
     theta = "estimated: OLS and estimated: 2SLS"
-    assert both.labels == MomentLabels("(q - d'b, q - s'b)", ("w",), theta, 3, ("continuous",))
+    words = "(q - d'b, q - s'b)", ("w",), theta, 3, ("continuous",)
+    assert both.labels == MomentLabels(*words, levels=((),))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from timing import print_table, seconds
+from performance.timing import print_table, seconds
 
 import kcm
 from kcm.simulation import SimulationStudy
