@@ -18,7 +18,7 @@ from estimation_designs import (
 
 import kcm
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 N_REPLICATIONS = 1_000
 LINEAR = "y ~ x | z"

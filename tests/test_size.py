@@ -20,7 +20,7 @@ from kcm.adapters import fitted_moment
 from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
 from kcm.null import asymptotic
 
-pytestmark = pytest.mark.slow
+slow, study = pytest.mark.slow, pytest.mark.study
 
 N_REPLICATIONS = 1_000
 BOUNDS = {200: (0.03, 0.07), 100: (0.025, 0.08)}
@@ -44,6 +44,7 @@ def rejection_rates(design, n, tests, n_replications=N_REPLICATIONS, level=0.05)
     return rates
 
 
+@study
 @pytest.mark.parametrize("n", [200, 100])
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS.keys())
 def test_size(design, n):
@@ -52,6 +53,7 @@ def test_size(design, n):
     assert all(low <= rate <= high for rate in rates.values()), rates
 
 
+@slow
 @pytest.mark.parametrize("name", ["wls", "probit", "gmm", "known"])
 def test_size_of_other_models(name):
     """The others are in tests/test_size_models.py."""
@@ -74,11 +76,13 @@ VARIANTS = {
 }
 
 
+@study
 def test_size_of_other_nulls_statistics_and_kernels():
     rates = rejection_rates(DESIGNS["ols-d1-heteroskedastic"], 200, VARIANTS)
     assert all(0.025 <= rate <= 0.075 for rate in rates.values()), rates
 
 
+@study
 def test_size_of_the_published_procedure_when_theta_is_known():
     tests = {"multinomial": {"null": kcm.MultiplierBootstrap(199, weights="multinomial")}}
     rates = rejection_rates(OTHER_MODELS["known"], 200, tests)
@@ -91,6 +95,7 @@ STOPPED = {
 }
 
 
+@study
 def test_size_of_draws_that_stop():
     rates = rejection_rates(DESIGNS["ols-d1-normal"], 100, STOPPED, n_replications=500)
     assert all(0.025 <= rate <= 0.08 for rate in rates.values()), rates
@@ -110,6 +115,7 @@ ADAPTIVE = {
 }
 
 
+@slow
 def test_size_of_the_adaptive_test():
     low, high = BOUNDS[200]
     rates = rejection_rates(DESIGNS["ols-d1-normal"], 200, ADAPTIVE)
@@ -122,11 +128,13 @@ def clustered_tests(size, names):
     return {name: {"null": null(groups=groups, **o)} for name, (null, o) in made.items()}
 
 
+@slow
 def test_size_with_clusters():
     rates = rejection_rates(clustered(5), 200, clustered_tests(5, CLUSTERED))
     assert all(0.03 <= rate <= 0.08 for rate in rates.values()), rates
 
 
+@study
 @pytest.mark.parametrize("size", [10, 16, 25])
 def test_size_with_few_clusters(size):
     """20, 12 and 8 clusters: the bootstrap; the asymptotic law is reported in docs/size.md."""
@@ -140,6 +148,7 @@ def test_size_with_few_clusters(size):
     assert all(0.03 <= rate <= 0.085 for rate in rates.values()), rates
 
 
+@study
 @pytest.mark.filterwarnings("ignore::kcm.FewClustersWarning")
 @pytest.mark.parametrize("size", [10, 16, 25])
 def test_asymptotic_law_with_few_clusters_is_reported(size):
@@ -149,6 +158,7 @@ def test_asymptotic_law_with_few_clusters_is_reported(size):
     assert 0.03 <= rates["asymptotic"] <= 0.2
 
 
+@study
 def test_size_of_tiled_cumulants(monkeypatch):
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 150)
     rates = rejection_rates(DESIGNS["ols-d5-normal"], 400, {"tiled": {}})
@@ -166,6 +176,7 @@ LOW_RANK = {
 }
 
 
+@study
 def test_size_of_the_low_rank_test(monkeypatch):
     """The pairs that the certificate looks at have no part in the p-value."""
     monkeypatch.setattr(residual_bounds, "N_PAIRS", 64)
@@ -173,6 +184,7 @@ def test_size_of_the_low_rank_test(monkeypatch):
     assert all(0.035 <= rate <= 0.065 for rate in rates.values()), rates
 
 
+@study
 def test_size_where_the_statistic_is_low_rank_too(monkeypatch):
     monkeypatch.setattr(residual_bounds, "N_PAIRS", 64)
     monkeypatch.setattr(computation, "EXACT_WORK", 0)
@@ -180,6 +192,7 @@ def test_size_where_the_statistic_is_low_rank_too(monkeypatch):
     assert all(0.035 <= rate <= 0.065 for rate in rates.values()), rates
 
 
+@study
 @pytest.mark.parametrize("n", [100, 200])
 @pytest.mark.parametrize("design", HEAVY_LEVERAGE.values(), ids=HEAVY_LEVERAGE.keys())
 def test_heavy_leverage_is_reported(design, n):
@@ -197,11 +210,13 @@ PUBLISHED = TESTS | {
 }
 
 
+@slow
 def test_the_uncorrected_procedure_cannot_reject():
     rates = rejection_rates(uncorrected(DESIGNS["ols-d1-normal"]), 200, PUBLISHED)
     assert all(rate < 0.01 for rate in rates.values()), rates
 
 
+@study
 def test_the_uncorrected_procedure_has_little_power():
     rates = rejection_rates(uncorrected(omitted_square), 200, PUBLISHED, n_replications=500)
     assert rates["asymptotic"] < 0.05
@@ -209,6 +224,7 @@ def test_the_uncorrected_procedure_has_little_power():
     assert rates["multinomial-coordinatewise"] < 0.4
 
 
+@slow
 def test_power_against_an_omitted_square():
     rates = rejection_rates(omitted_square, 200, TESTS, n_replications=500)
     assert all(rate >= 0.80 for rate in rates.values()), rates
