@@ -34,25 +34,28 @@ Draws = Float32[np.ndarray, "b n"]
 Form = Float32[np.ndarray, "n n"]
 
 
+@dataclass(frozen=True, slots=True)
 class PublishedTest(abc.ABC):
     """A test of a moment at given theta by a bootstrap in single precision.
 
-    Attributes
+    Parameters
     ----------
     n_resamples : int
+        Default 1,000.
     """
 
-    __slots__ = ()
+    n_resamples: int = 1_000
 
-    n_resamples: int
+    def __post_init__(self) -> None:
+        check_int(self.n_resamples, "n_resamples")
 
     @abc.abstractmethod
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         """Return H."""
 
-    @abc.abstractmethod
     def multipliers(self, rng: np.random.Generator, n_draws: int, n: int) -> Draws:
-        """Return multipliers, one row per draw."""
+        """Return multipliers, one row per draw: normal ones, unless a test has others."""
+        return rng.standard_normal((n_draws, n), dtype=np.float32)
 
     @abc.abstractmethod
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
@@ -83,11 +86,6 @@ class PublishedKCM(PublishedTest):
         Default 1,000.
     """
 
-    n_resamples: int = 1_000
-
-    def __post_init__(self) -> None:
-        check_int(self.n_resamples, "n_resamples")
-
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         squares = median_squares(moment.conditioning, rng)
         return without_diagonal(gaussian(moment.conditioning, squares) * inner_products(moment))
@@ -115,11 +113,6 @@ class PublishedICM(PublishedTest):
         Default 1,000.
     """
 
-    n_resamples: int = 1_000
-
-    def __post_init__(self) -> None:
-        check_int(self.n_resamples, "n_resamples")
-
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         below = np.ones((moment.n_obs, moment.n_obs), bool)
         for column in moment.conditioning.T:
@@ -127,9 +120,6 @@ class PublishedICM(PublishedTest):
             below &= rank[:, None] <= rank
         shares = below.astype(np.float32) / np.float32(np.sqrt(moment.n_obs))
         return shares @ shares.T * inner_products(moment)
-
-    def multipliers(self, rng: np.random.Generator, n_draws: int, n: int) -> Draws:
-        return rng.standard_normal((n_draws, n), dtype=np.float32)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
         return quadratic_forms(form, w) / len(form)
@@ -149,18 +139,10 @@ class PublishedSmooth(PublishedTest):
         Default 1,000.
     """
 
-    n_resamples: int = 1_000
-
-    def __post_init__(self) -> None:
-        check_int(self.n_resamples, "n_resamples")
-
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         h = moment.n_obs ** (-1 / 5)
         squares = np.full(moment.n_conditioning, h)
         return without_diagonal(gaussian(moment.conditioning, squares) * inner_products(moment))
-
-    def multipliers(self, rng: np.random.Generator, n_draws: int, n: int) -> Draws:
-        return rng.standard_normal((n_draws, n), dtype=np.float32)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
         n, scaled = len(form), form / np.abs(form).max()

@@ -59,14 +59,18 @@ def test_page_fits_and_logs_no_error(site, visit, name: str):
 
 def test_search_finds_a_page_and_a_name(site, visit):
     page = visit(f"{site}/search.html?q=bandwidth").page
+    expected = ["/kernels.html", "/generated/kcm.kernels.Gaussian.html"]
     # results come one after the other
-    for wanted in ("/kernels.html", "/generated/kcm.kernels.Gaussian.html"):
-        page.wait_for_function(
-            "wanted => [...document.querySelectorAll('#search-results li a')]"
-            ".some(a => a.pathname === wanted)",
-            arg=wanted,
-            timeout=20_000,
-        )
+    found = page.wait_for_function(
+        """expected => {
+            const links = [...document.querySelectorAll('#search-results li a')];
+            const found = expected.filter(one => links.some(a => a.pathname === one));
+            return found.length === expected.length && found;
+        }""",
+        arg=expected,
+        timeout=20_000,
+    )
+    assert found.json_value() == expected
 
 
 def test_gallery_shows_a_picture_of_each_example(site, visit):
