@@ -197,7 +197,7 @@ class TestWitness:
         assert np.array_equal(embedding.witness(rows), by_code)
         with pytest.raises(DataError, match="levels Oslo"):
             embedding.witness(rows.assign(city="Oslo"))
-        with pytest.raises(DataError, match="lacks city"):
+        with pytest.raises(DataError, match=r"lacks city; .* and got a, grade"):
             embedding.witness(rows[["a", "grade"]])
         with pytest.raises(DataError, match="has 2 columns"):
             embedding.witness(np.zeros((1, 2)))
@@ -240,6 +240,7 @@ class TestBand:
         assert np.allclose(mean.values, embedding.local_mean(GRID))
         assert np.array_equal(mean.excludes_zero, band.excludes_zero)
         assert mean.to_frame().shape == (7, 5)
+        assert list(mean.to_frame())[:2] == [embedding.moment.labels.conditioning[0], "component"]
 
     def test_same_rng_same_band(self, embedding):
         first, second = (embedding.band(GRID, rng=3, n_resamples=99) for _ in range(2))

@@ -41,6 +41,8 @@ class WitnessBand:
         Coverage.
     critical_value : float
         Half-width of the band in pointwise standard deviations.
+    conditioning_names : tuple of str
+        One per column of `points`.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class WitnessBand:
     density: Float[np.ndarray, " m"]
     level: float
     critical_value: float
+    conditioning_names: tuple[str, ...]
 
     @property
     def excludes_zero(self) -> Bool[np.ndarray, "m q"]:
@@ -65,14 +68,15 @@ class WitnessBand:
         return (self.lower > 0) | (self.upper < 0)
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return one row per point and component: point, component, value, lower, upper."""
+        """Return one row per point and component: variables, component, value, lower, upper."""
         import pandas as pd
 
         m, q = self.values.shape
-        columns = {f"x{j + 1}": np.repeat(x, q) for j, x in enumerate(self.points.T)}
-        columns["component"] = np.tile(np.arange(q), m)
+        places = pd.DataFrame(np.repeat(self.points, q, axis=0), columns=self.conditioning_names)
         ends = {"value": self.values, "lower": self.lower, "upper": self.upper}
-        return pd.DataFrame(columns | {name: end.ravel() for name, end in ends.items()})
+        told = {"component": np.tile(np.arange(q), m)} | {k: v.ravel() for k, v in ends.items()}
+        # a variable may have one of these names
+        return pd.concat([places, pd.DataFrame(told)], axis=1)
 
     def over_density(self) -> "WitnessBand":
         """Return the band of the local mean: all divided by the density."""
@@ -113,7 +117,8 @@ def witness_band(
     critical = _critical_value(np.abs(draws.reshape(-1, m, q)) / sd, level)
     values, reach = smoothed[:, :q], critical * sd / n
     ends = values - reach, values + reach
-    return WitnessBand(points, values, *ends, smoothed[:, q], level, critical)
+    names = moment.labels.conditioning
+    return WitnessBand(points, values, *ends, smoothed[:, q], level, critical, names)
 
 
 def _critical_value(ratios: Float[np.ndarray, "b m q"], level: float) -> float:

@@ -52,7 +52,8 @@ def as_points(x: Any, labels: MomentLabels) -> Float[np.ndarray, "m d"]:
     lacking = [name for name in labels.conditioning if name not in table]
     if lacking:
         raise DataError(
-            f"`x` lacks {listed(lacking)}; expected a column for each conditioning variable."
+            f"`x` lacks {listed(lacking)}; expected a column for each conditioning variable, and "
+            f"got {listed(str(name) for name in table)}."
         )
     pairs = zip(labels.conditioning, labels.levels, strict=True)
     columns = [_column(table[name], levels, name) for name, levels in pairs]
