@@ -74,6 +74,7 @@ class Combined:
         What the statistic is.
     leading : int
         Position of the kernel with the smallest p-value.
+    pvalue : float
     """
 
     statistic: float
@@ -81,6 +82,7 @@ class Combined:
     certificate: Certificate
     name: str
     leading: int
+    pvalue: float
 
 
 def combined(outcomes: Sequence[Outcome]) -> Combined:
@@ -109,7 +111,7 @@ def combined(outcomes: Sequence[Outcome]) -> Combined:
     'Cauchy combination of the p-values of 5 kernels'
     """
     laws = [outcome.law for outcome in outcomes]
-    pvalues = np.array([o.law.pvalue(o.contraction.statistic) for o in outcomes])
+    pvalues = np.array([outcome.pvalue for outcome in outcomes])
     drawn = [law for law in laws if isinstance(law, BootstrapDistribution)]
     if len(drawn) < len(laws):
         statistic = float(np.mean([_quantile(p) for p in pvalues]))
@@ -119,8 +121,9 @@ def combined(outcomes: Sequence[Outcome]) -> Combined:
         statistics = np.array([outcome.contraction.statistic for outcome in outcomes])
         statistic, law = _smallest(statistics, drawn)
         name = "-log10 of the smallest p"
+    pvalue = law.pvalue(statistic)
     certificate = _joint_certificate(outcomes, law, statistic)
-    return Combined(statistic, law, certificate, name, int(np.argmin(pvalues)))
+    return Combined(statistic, law, certificate, name, int(np.argmin(pvalues)), pvalue)
 
 
 def _quantile(p: float) -> float:

@@ -20,7 +20,7 @@ from kcm.null import Null, NullDistribution
 from kcm.null.base import group_codes
 from kcm.residual_bounds import residual_bounds
 
-__all__ = ["Computation", "Method", "Outcome"]
+__all__ = ["Computation", "Method", "Outcome", "exact_outcome"]
 
 Method = Literal["auto", "exact", "low-rank"]
 
@@ -41,6 +41,7 @@ class Outcome(NamedTuple):
     contraction: Contraction
     law: NullDistribution
     certificate: Certificate
+    pvalue: float
 
 
 @final
@@ -133,11 +134,8 @@ class _Problem:
     execution: Execution
 
     def exact(self) -> Outcome:
-        points = self.moment.conditioning
-        contraction = self._contraction(TiledGram(self.kernel, points, self.execution))
-        law = self.null.distribution(contraction, self.rng)
-        pvalue = law.pvalue(contraction.statistic)
-        return Outcome(contraction, law, Certificate("exact", None, 0.0, True, (pvalue, pvalue)))
+        gram = TiledGram(self.kernel, self.moment.conditioning, self.execution)
+        return exact_outcome(self.moment, gram, self.statistic, self.null, self.rng)
 
     def low_rank(self, tolerance: float) -> Outcome:
         """Approximate the null law; the statistic too where one exact pass is too much work.
@@ -148,14 +146,15 @@ class _Problem:
         gram = self._factored(tolerance)
         exact = self.pass_work() <= EXACT_WORK and gram.residual_share <= tolerance
         tiled = TiledGram(self.kernel, gram.points, self.execution)
-        contraction = self._contraction(tiled if exact else gram)
+        contraction = checked_contraction(self.moment, tiled if exact else gram, self.statistic)
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
         bounds = residual_bounds(contraction, self._codes(), *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
         found = "low-rank", gram.rank, gram.residual_share, exact, interval
-        return Outcome(contraction, law, Certificate(*found, _missed(gram, tolerance)))
+        certificate = Certificate(*found, _missed(gram, tolerance))
+        return Outcome(contraction, law, certificate, law.pvalue(contraction.statistic))
 
     def _factored(self, tolerance: float) -> LowRankGram:
         points = self.moment.conditioning
@@ -187,11 +186,30 @@ class _Problem:
         p = 0 if self.moment.jacobian is None else self.moment.jacobian.shape[2]
         return float(n**2 * (KERNEL_COST + q * (1 + p)))
 
-    def _contraction(self, gram: GramOperator) -> Contraction:
-        with np.errstate(over="ignore", invalid="ignore"):
-            contraction = contract(self.moment, gram, self.statistic)
-            check_finite(contraction)
-        return contraction
+
+def exact_outcome(
+    moment: FittedMoment,
+    gram: GramOperator,
+    statistic: StatisticName,
+    null: Null,
+    rng: np.random.Generator,
+) -> Outcome:
+    """Return what a test finds with an exact Gram matrix."""
+    contraction = checked_contraction(moment, gram, statistic)
+    law = null.distribution(contraction, rng)
+    pvalue = law.pvalue(contraction.statistic)
+    certificate = Certificate("exact", None, 0.0, True, (pvalue, pvalue))
+    return Outcome(contraction, law, certificate, pvalue)
+
+
+def checked_contraction(
+    moment: FittedMoment, gram: GramOperator, statistic: StatisticName
+) -> Contraction:
+    """Contract, and refuse what is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        contraction = contract(moment, gram, statistic)
+        check_finite(contraction)
+    return contraction
 
 
 def check_finite(contraction: Contraction) -> None:

@@ -171,7 +171,7 @@ class KCMTest:
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
-            pvalue=found.law.pvalue(found.statistic),
+            pvalue=found.pvalue,
             null_distribution=found.law,
             n_obs=fitted_moment.n_obs,
             kernel=tests[found.leading].kernel,
@@ -245,13 +245,13 @@ def together(outcomes: Sequence[Outcome], statistic: StatisticName) -> Combined:
     if len(outcomes) > 1:
         return combined(outcomes)
     (one,) = outcomes
-    return Combined(one.contraction.statistic, one.law, one.certificate, statistic, 0)
+    found = one.contraction.statistic, one.law, one.certificate
+    return Combined(*found, statistic, 0, one.pvalue)
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:
-    contraction, law, certificate = outcome
-    statistic = contraction.statistic
-    return KernelTest(contraction.kernel, statistic, law.pvalue(statistic), law, certificate)
+    contraction, law, certificate, pvalue = outcome
+    return KernelTest(contraction.kernel, contraction.statistic, pvalue, law, certificate)
 
 
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:

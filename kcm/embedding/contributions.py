@@ -39,8 +39,7 @@ class KernelOfVariables(NamedTuple):
             return cls(0.0, 1.0)
         # of the weighted chi-square or the Pearson III law
         law: Any = outcome.law
-        statistic = outcome.contraction.statistic
-        return cls(statistic - float(law.mean), law.pvalue(statistic))
+        return cls(outcome.contraction.statistic - float(law.mean), outcome.pvalue)
 
 
 @final

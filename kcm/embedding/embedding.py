@@ -267,7 +267,7 @@ class ConditionalMomentEmbedding:
         return EmbeddingDistance(
             apart.norm,
             statistic,
-            outcome.law.pvalue(statistic),
+            outcome.pvalue,
             outcome.law,
             outcome.certificate,
             f"E[{labels.moment} | {', '.join(labels.conditioning)}] = 0",

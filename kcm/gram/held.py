@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from kcm._tiles import bucket, padded_points
 from kcm.gram.blocks import gram_block
 from kcm.gram.execution import Execution, Precision, double_arithmetic
-from kcm.gram.operator import Contracted, GramOperator
+from kcm.gram.operator import GramOperator
 from kcm.kernels import Kernel
 
 __all__ = ["HeldGram", "held_grams"]
@@ -54,11 +54,6 @@ class HeldGram(GramOperator):
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return self.values @ v
-
-    def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> Contracted:
-        q, whole = v.shape[1], self.product(np.hstack([v, s]))
-        form = float(np.sum(v * whole[:, :q]))
-        return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         """Return diag(V'KV), in double precision whatever `precision` allows."""

@@ -47,9 +47,11 @@ class GramOperator(abc.ABC):
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         """Return K V in the precision of the statistic."""
 
-    @abc.abstractmethod
     def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> "Contracted":
         """Return sum_c v_c'K v_c and K S, in one pass and in the precision of the statistic."""
+        q, whole = v.shape[1], self.product(np.hstack([v, s]))
+        form = float(np.sum(v * whole[:, :q]))
+        return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
 
     @abc.abstractmethod
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
@@ -106,11 +108,6 @@ class TiledGram(GramOperator):
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
-
-    def contracted(self, v: Float[np.ndarray, "n q"], s: Float[np.ndarray, "n m"]) -> Contracted:
-        q, whole = v.shape[1], self.product(np.hstack([v, s]))
-        form = float(np.sum(v * whole[:, :q]))
-        return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]
