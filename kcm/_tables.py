@@ -40,6 +40,8 @@ def is_table(value: object) -> bool:
     >>> is_table({"age": [21, 22]}), is_table([21, 22])
     (True, False)
     """
+    if isinstance(value, np.ndarray):  # the most frequent, and the rest takes its time to say no
+        return False
     native = nw.dependencies.is_into_dataframe(value) or nw.dependencies.is_into_series(value)
     return native or isinstance(value, Mapping)
 
@@ -107,6 +109,8 @@ def is_text(column: pd.Series) -> bool:
     """
     if isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
         return True
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
+        return False
     entries = np.asarray(column)
     return entries.dtype.kind == "O" and any(isinstance(entry, str | bytes) for entry in entries)
 
@@ -290,10 +294,11 @@ def _from_columns(
 def _bare(column: Any) -> Any:
     if isinstance(column, pd.Series):
         return column.array
+    if isinstance(column, np.ndarray | pd.Categorical):
+        return column
     if nw.dependencies.is_into_series(column):
         return _values(nw.from_native(column, series_only=True))
-    is_kept = isinstance(column, np.ma.MaskedArray | pd.Categorical)
-    return column if is_kept else np.asarray(column)
+    return np.asarray(column)
 
 
 def _shared_index(columns: Mapping[str, Any], argument: str) -> pd.Index | None:

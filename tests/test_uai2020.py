@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kcm import FittedMoment, KCMTest, MultiplierBootstrap
+from kcm.exceptions import OptionError
 from kcm.kernels import CoordinatewiseMedian, Gaussian, Orthant
 from kcm.simulation import uai2020
 from kcm.simulation.published_tests import (
@@ -15,7 +16,10 @@ from kcm.simulation.published_tests import (
     PublishedKCM,
     PublishedSmooth,
     counts,
+    gaussian_form,
     quadratic_forms,
+    squared,
+    total,
 )
 
 CASES = [(data, theta) for data in ("hom60", "het60") for theta in ("H0", "H1")]
@@ -88,18 +92,47 @@ def test_smooth_draws_are_studentised_one_by_one(moment, rng):
     form = test.form(moment, rng)
     w = test.multipliers(rng, 3, 60)
     found = test.statistics(form, w)
+    (whole,) = form  # of fewer rows than a block has columns
     for row, value in zip(w.astype(float), found, strict=True):
-        terms = np.outer(row, row) * form
+        terms = np.outer(row, row) * whole
         expected = np.sqrt(60 / 59) * terms.sum() / np.sqrt(2 * np.sum(terms**2))
         assert value == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("n", [5, 128, 300])
 def test_forms_by_blocks(rng, n):
-    a = rng.standard_normal((n, n))
-    form, w = (a + a.T).astype(np.float32), rng.standard_normal((4, n), dtype=np.float32)
-    expected = np.einsum("bi,ij,bj->b", *(m.astype(float) for m in (w, form, w)))
-    assert quadratic_forms(form, w) == pytest.approx(expected, rel=1e-4, abs=1e-3 * n)
+    """Referee: the whole matrix, in double precision."""
+    x, psi = rng.standard_normal((n, 2)), rng.standard_normal((n, 2))
+    w = rng.standard_normal((4, n), dtype=np.float32)
+    form = gaussian_form(FittedMoment(psi, x), np.array([1.0, 4.0]))
+    z = x / [1, 2]
+    whole = np.exp(-((z[:, None] - z) ** 2).sum(axis=2)) * (psi @ psi.T)
+    np.fill_diagonal(whole, 0)
+    for power, found in ((1, form), (2, squared(form))):
+        expected = np.einsum("bi,ij,bj->b", w, whole**power, w)
+        assert quadratic_forms(found, w) == pytest.approx(expected, rel=1e-4, abs=1e-3 * n)
+        assert total(found) == pytest.approx(np.sum(whole**power), rel=1e-4, abs=1e-4 * n)
+
+
+@pytest.mark.parametrize("test", [PublishedKCM, PublishedICM, PublishedSmooth])
+def test_drawing_ends_once_the_decision_is_settled(test):
+    """Referee: the same draws to their end, on samples of which about half are rejected."""
+    every, settled = test(400), test(400, level=0.05)
+    decisions = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((30, 2))
+        one = FittedMoment(rng.standard_normal(30) + 0.8 * x[:, 0], x)
+        p, least = (t(one, np.random.default_rng(seed)).pvalue for t in (every, settled))
+        assert least == p if p <= 0.05 else 0.05 < least <= p
+        decisions.append(p <= 0.05)
+    assert 5 < sum(decisions) < 35
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_levels_lie_between_0_and_1(level):
+    with pytest.raises(OptionError, match=r"`level` must lie strictly between 0 and 1"):
+        PublishedKCM(level=level)
 
 
 def test_counts_are_multinomial(rng):

@@ -41,11 +41,10 @@ def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
         nor categories.
     """
     table = _default(rows) if conditioning is None else _requested(rows, conditioning)
-    names = tuple(table.columns)
-    values = np.column_stack([_numbers(table[name], name) for name in names])
+    names, columns = tuple(table), table.values()
+    values = np.column_stack([_numbers(column, name) for name, column in table.items()])
     check_varies(values, names)
-    kinds = tuple(column_kind(table[name]) for name in names)
-    levels = tuple(level_names(table[name]) for name in names)
+    kinds, levels = tuple(map(column_kind, columns)), tuple(map(level_names, columns))
     return Encoded(rows.repeated(values), names, kinds, levels)
 
 
@@ -86,10 +85,10 @@ def _unmasked(columns: Shaped[np.ndarray, "n k"]) -> Shaped[np.ndarray, "n k"]:
     return np.where(mask, absent, plain) if mask.any() else plain
 
 
-def _requested(rows: FitRows, conditioning: Any) -> pd.DataFrame:
+def _requested(rows: FitRows, conditioning: Any) -> dict[str, pd.Series]:
     names = _as_names(conditioning)
     if names is None:
-        return align_rows(rows, conditioning, "conditioning")
+        return dict(align_rows(rows, conditioning, "conditioning").items())
     if not names:
         raise DataError("`conditioning` is an empty list; name at least one variable.")
     return _columns(rows, names)
@@ -103,20 +102,20 @@ def _as_names(conditioning: Any) -> list[str] | None:
     return None
 
 
-def _columns(rows: FitRows, names: Sequence[str]) -> pd.DataFrame:
-    return rows.columns(names, "conditioning").reset_index(drop=True)
+def _columns(rows: FitRows, names: Sequence[str]) -> dict[str, pd.Series]:
+    return dict(rows.columns(names, "conditioning").reset_index(drop=True).items())
 
 
-def _default(rows: FitRows) -> pd.DataFrame:
+def _default(rows: FitRows) -> dict[str, pd.Series]:
     names = _default_names(rows)
-    table = _columns(rows, names) if names else pd.DataFrame()
-    varying = [name for name in table if table[name].nunique(dropna=False) > 1]
+    table = _columns(rows, names) if names else {}
+    varying = {name: column for name, column in table.items() if len(column.unique()) > 1}
     if not varying:
         raise DataError(
             "`conditioning` is needed: the fit has no regressor that varies, so there is nothing "
             "to condition on by default. Pass the variables that the residual should not depend on."
         )
-    return table[varying]
+    return varying
 
 
 def _default_names(rows: FitRows) -> tuple[str, ...]:

@@ -126,7 +126,9 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
 
 def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
     """Return tr B + sum_j mu_j (chi2 - 1), with mu_j the eigenvalues of B without diagonal."""
-    weights = np.linalg.eigvalsh(form - np.diag(np.diag(form)))
+    free = form.copy()
+    np.fill_diagonal(free, 0.0)
+    weights = np.linalg.eigvalsh(free)
     # the weights sum to zero, so that the shift is the trace alone
     return WeightedChiSquare(weights, float(np.trace(form) - weights.sum()))
 

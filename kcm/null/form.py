@@ -50,7 +50,7 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
         return low_rank_matrix(low_rank_form(contraction), codes)
     m = int(codes.max()) + 1
     if m == len(codes):
-        return _dense_form(contraction)[np.ix_(*2 * [np.argsort(codes)])]
+        return _in_order(_dense_form(contraction), np.argsort(codes))
     kernel, rows = _lowered(contraction, _arrays(contraction))
     rows["labels"] = codes.astype(np.int32)
     room = np.zeros((bucket(m), 0))
@@ -63,10 +63,22 @@ def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
     values = (
         c.gram.values if isinstance(c.gram, HeldGram) else gram.matrix(c.kernel, c.conditioning)
     )
-    form = values - np.diag(c.removed)
+    form = values.copy()
+    np.fill_diagonal(form, np.diag(values) - c.removed)
     form *= c.scaled_residuals @ c.scaled_residuals.T
     moved = c.projection @ c.scaled_influence.T
-    return (form + moved + moved.T) * c.factor
+    form += moved
+    form += moved.T
+    form *= c.factor
+    return form
+
+
+def _in_order(
+    form: Float[np.ndarray, "m m"], order: Int[np.ndarray, " m"]
+) -> Float[np.ndarray, "m m"]:
+    """Return rows and columns in another order; the matrix itself where that is its own."""
+    is_sorted = np.array_equal(order, np.arange(len(order)))
+    return form if is_sorted else form[np.ix_(order, order)]
 
 
 def form_sums(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> FormSums:

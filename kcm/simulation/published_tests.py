@@ -1,12 +1,15 @@
 """The three tests of Muandet, Jitkrittum and Kuebler (2020), theta given, as their code has them.
 
 Each is a quadratic form psi'K psi with its own weights and multipliers. Its matrix
-H_ij = k(x_i, x_j) psi_i'psi_j is found once a sample, and the draws w'Hw are products with it over
-one triangle of blocks, all in single precision: it moves a p-value by less than one draw in a
+H_ij = k(x_i, x_j) psi_i'psi_j is found once a sample, and the draws w'Hw are products with it. Of H
+there is one triangle, in blocks of columns from the diagonal down, where what is below the block on
+the diagonal counts twice; all in single precision: it moves a p-value by less than one draw in a
 thousand. Rejecting at p = (1 + g) / (1 + B) <= .05 with B = 1,000 is their rule g / B < .05.
 """
 
 import abc
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -16,13 +19,14 @@ from jaxtyping import Float, Float32
 
 from kcm._options import check_int
 from kcm.moments import FittedMoment
+from kcm.null.base import check_level
 from kcm.simulation.findings import Finding
 
 __all__ = ["PublishedICM", "PublishedKCM", "PublishedSmooth", "PublishedTest"]
 
-# Draws of one block, which stay in the processor's cache, and rows of a block of the matrix.
-DRAWS = 250
-ROWS = 128
+# Draws of one block, whose arrays the allocator keeps, and columns of a block of the matrix.
+DRAWS = 100
+COLUMNS = 128
 
 # A Gaussian ends at exp(-25), 1e-11: the squares of smaller values would be subnormal numbers, with
 # which products take a hundred times longer.
@@ -31,7 +35,8 @@ LEAST_EXPONENT = -25.0
 MEDIAN_ROWS = 100
 
 Draws = Float32[np.ndarray, "b n"]
-Form = Float32[np.ndarray, "n n"]
+Block = Float32[np.ndarray, "_ _"]
+Form = tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,19 @@ class PublishedTest(abc.ABC):
     ----------
     n_resamples : int
         Default 1,000.
+    level : float, optional
+        Where given, drawing ends as soon as the test cannot reject at this level any more. Its
+        p-value is then the least that the draws left out could have led to, which is above the
+        level: decisions at it are those of all draws. Default: all draws.
     """
 
     n_resamples: int = 1_000
+    level: float | None = None
 
     def __post_init__(self) -> None:
         check_int(self.n_resamples, "n_resamples")
+        if self.level is not None:
+            check_level(self.level)
 
     @abc.abstractmethod
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
@@ -68,11 +80,14 @@ class PublishedTest(abc.ABC):
     def __call__(self, fit: Any, rng: np.random.Generator) -> Finding:
         """Test a `FittedMoment` with known theta."""
         form = self.form(fit, rng)
-        statistic, exceeding, n = self.statistic(form), 0, len(form)
+        statistic, exceeding, n = self.statistic(form), 0, len(form[0])
         for start in range(0, self.n_resamples, DRAWS):
             w = self.multipliers(rng, min(DRAWS, self.n_resamples - start), n)
             exceeding += int(np.sum(self.statistics(form, w) >= statistic))
-        return Finding((1 + exceeding) / (1 + self.n_resamples), statistic)
+            pvalue = (1 + exceeding) / (1 + self.n_resamples)
+            if self.level is not None and pvalue > self.level:
+                break
+        return Finding(pvalue, statistic)
 
 
 @final
@@ -82,24 +97,22 @@ class PublishedKCM(PublishedTest):
 
     Parameters
     ----------
-    n_resamples : int
-        Default 1,000.
+    n_resamples, level
+        As for `PublishedTest`.
     """
 
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
-        squares = median_squares(moment.conditioning, rng)
-        return without_diagonal(gaussian(moment.conditioning, squares) * inner_products(moment))
+        return gaussian_form(moment, median_squares(moment.conditioning, rng))
 
     def multipliers(self, rng: np.random.Generator, n_draws: int, n: int) -> Draws:
         return counts(rng, n_draws, n) - np.float32(1)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-        n = len(form)
-        return quadratic_forms(form, w) / n
+        return quadratic_forms(form, w) / len(form[0])
 
     def statistic(self, form: Form) -> float:
         """Return n M^2_U."""
-        return total(form) / (len(form) - 1)
+        return total(form) / (len(form[0]) - 1)
 
 
 @final
@@ -109,8 +122,8 @@ class PublishedICM(PublishedTest):
 
     Parameters
     ----------
-    n_resamples : int
-        Default 1,000.
+    n_resamples, level
+        As for `PublishedTest`.
     """
 
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
@@ -119,13 +132,13 @@ class PublishedICM(PublishedTest):
             rank = np.unique(column, return_inverse=True)[1].astype(np.int32)
             below &= rank[:, None] <= rank
         shares = below.astype(np.float32) / np.float32(np.sqrt(moment.n_obs))
-        return shares @ shares.T * inner_products(moment)
+        return triangle(moment, lambda rows, columns: shares[rows] @ shares[columns].T)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-        return quadratic_forms(form, w) / len(form)
+        return quadratic_forms(form, w) / len(form[0])
 
     def statistic(self, form: Form) -> float:
-        return total(form) / len(form)
+        return total(form) / len(form[0])
 
 
 @final
@@ -135,41 +148,50 @@ class PublishedSmooth(PublishedTest):
 
     Parameters
     ----------
-    n_resamples : int
-        Default 1,000.
+    n_resamples, level
+        As for `PublishedTest`.
     """
 
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
-        h = moment.n_obs ** (-1 / 5)
-        squares = np.full(moment.n_conditioning, h)
-        return without_diagonal(gaussian(moment.conditioning, squares) * inner_products(moment))
+        form = gaussian_form(moment, np.full(moment.n_conditioning, moment.n_obs ** (-1 / 5)))
+        largest = max(np.abs(block).max() for block in form)  # whose square may underflow
+        return tuple(block / largest for block in form)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-        n, scaled = len(form), form / np.abs(form).max()
-        squares = 2 * quadratic_forms(scaled**2, w**2)
-        return np.sqrt(n / (n - 1)) * quadratic_forms(scaled, w) / np.sqrt(squares)
+        variances = 2 * quadratic_forms(squared(form), w**2)
+        return correction(form) * quadratic_forms(form, w) / np.sqrt(variances)
 
     def statistic(self, form: Form) -> float:
-        n, scaled = len(form), form / np.abs(form).max()
-        return float(np.sqrt(n / (n - 1)) * total(scaled) / np.sqrt(2 * total(scaled**2)))
+        return correction(form) * total(form) / math.sqrt(2 * total(squared(form)))
 
 
-def inner_products(moment: FittedMoment) -> Form:
-    """Return psi_i'psi_j."""
-    psi = moment.residuals.astype(np.float32)
-    found = np.multiply.outer(psi[:, 0], psi[:, 0])
-    for column in psi.T[1:]:
-        found += np.multiply.outer(column, column)
-    return found
+def triangle(moment: FittedMoment, kernel: Callable[[slice, slice], Block]) -> Form:
+    """Return the blocks of H for a kernel between rows."""
+    psi, found = moment.residuals.astype(np.float32), []
+    for start in range(0, len(psi), COLUMNS):
+        rows, columns = slice(start, None), slice(start, start + COLUMNS)
+        block = kernel(rows, columns)
+        block *= psi[rows] @ psi[columns].T
+        block[COLUMNS:] *= 2
+        found.append(block)
+    return tuple(found)
 
 
-def gaussian(x: Float[np.ndarray, "n d"], squares: Float[np.ndarray, " d"]) -> Form:
-    """Return exp(-sum_j (x_ij - x_kj)^2 / squares_j)."""
+def gaussian_form(moment: FittedMoment, squares: Float[np.ndarray, " d"]) -> Form:
+    """Return H for exp(-sum_j (x_ij - x_kj)^2 / squares_j), with zeros on its diagonal."""
+    x = moment.conditioning
     scaled = ((x - x.mean(axis=0)) / np.sqrt(squares)).astype(np.float32)
     sizes = np.sum(scaled**2, axis=1)
-    exponent = 2 * (scaled @ scaled.T) - sizes[:, None]
-    exponent -= sizes
-    return np.exp(np.clip(exponent, LEAST_EXPONENT, 0, out=exponent), out=exponent)
+
+    def kernel(rows: slice, columns: slice) -> Block:
+        exponent = 2 * scaled[rows] @ scaled[columns].T
+        exponent -= sizes[rows, None]
+        exponent -= sizes[columns]
+        values = np.exp(np.clip(exponent, LEAST_EXPONENT, 0, out=exponent), out=exponent)
+        np.fill_diagonal(values, 0)
+        return values
+
+    return triangle(moment, kernel)
 
 
 def median_squares(
@@ -181,31 +203,37 @@ def median_squares(
     return np.array([np.median(found[found > 0]) for found in pairs])
 
 
-def without_diagonal(form: Form) -> Form:
-    """Return a matrix with zeros on its diagonal."""
-    np.fill_diagonal(form, 0)
-    return form
-
-
 def total(form: Form) -> float:
-    """Return the sum of the entries, in double precision."""
-    return float(np.sum(form, dtype=np.float64))
+    """Return the sum of the entries of H, in double precision."""
+    return float(sum(np.sum(block, dtype=np.float64) for block in form))
+
+
+def squared(form: Form) -> Form:
+    """Return the blocks of the squares of the entries of H."""
+    squares = tuple(block**2 for block in form)
+    for block in squares:
+        block[COLUMNS:] /= 2
+    return squares
+
+
+def correction(form: Form) -> float:
+    """Return sqrt(n / (n - 1))."""
+    n = len(form[0])
+    return math.sqrt(n / (n - 1))
 
 
 def counts(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
     """Return how often each of n is chosen in n choices: multinomial counts."""
-    chosen = rng.integers(n, size=(n_draws, n), dtype=np.int32)
-    chosen += np.arange(0, n_draws * n, n, dtype=np.int32)[:, None]
+    chosen = rng.integers(n, size=(n_draws, n))
+    chosen += np.arange(0, n_draws * n, n)[:, None]
     found = np.bincount(chosen.ravel(), minlength=n_draws * n)
     return found.reshape(n_draws, n).astype(np.float32)
 
 
 def quadratic_forms(form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-    """Return w'Hw for each row w: blocks on the diagonal once, those above it twice."""
-    n, found = len(form), np.zeros(len(w))
-    for start in range(0, n, ROWS):
-        end = min(start + ROWS, n)
-        rows = w[:, start:end]
-        moved = rows @ form[start:end, start:end] + 2 * (w[:, end:] @ form[end:, start:end])
-        found += np.einsum("bi,bi->b", moved, rows)
+    """Return w'Hw for each row w."""
+    found = np.zeros(len(w))
+    for block in form:
+        own = w[:, -len(block) :]
+        found += np.einsum("bi,bi->b", own @ block, own[:, : block.shape[1]])
     return found

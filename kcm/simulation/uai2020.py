@@ -19,6 +19,7 @@ __all__ = ["Panel", "panels", "product_seconds", "published_rates", "reproduce"]
 
 N_TRIALS = 300
 N_RESAMPLES = 1_000
+LEVEL = 0.05
 SIZES = (100, 200, 400, 600, 800, 1_000)
 DELTAS = tuple(float(delta) for delta in np.linspace(1e-4, 1e-2, 6))
 SEED = 2020
@@ -189,14 +190,14 @@ def _tables(
         # panels of one design differ in their settings, those of others in their seed
         results = study.run(_seed(rng, k), n_jobs, progress, folder, batch_size=10)
         own = printed[(printed.figure == panel.figure) & (printed.panel == panel.label)]
-        yield _beside(own, results.rejection_rates(), panel)
+        yield _beside(own, results.rejection_rates(LEVEL), panel)
 
 
 def _study(panel: Panel, sizes: Sequence[int], n_trials: int, n_draws: int) -> SimulationStudy:
     tests = {
-        "KCM": PublishedKCM(n_draws),
-        "ICM": PublishedICM(n_draws),
-        "Smooth": PublishedSmooth(n_draws),
+        "KCM": PublishedKCM(n_draws, LEVEL),
+        "ICM": PublishedICM(n_draws, LEVEL),
+        "Smooth": PublishedSmooth(n_draws, LEVEL),
     }
     return SimulationStudy(panel.design, tests, sizes, {"delta": list(panel.deltas)}, n_trials)
 
