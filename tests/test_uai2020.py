@@ -6,6 +6,7 @@ law, and a slow loop.
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from kcm import FittedMoment, KCMTest, MultiplierBootstrap
 from kcm.exceptions import OptionError
@@ -17,6 +18,7 @@ from kcm.simulation.published_tests import (
     PublishedSmooth,
     counts,
     gaussian_form,
+    normals,
     quadratic_forms,
     squared,
     total,
@@ -90,13 +92,25 @@ def test_pvalues_are_those_of_the_library(moment, published, test):
 def test_smooth_draws_are_studentised_one_by_one(moment, rng):
     test = PublishedSmooth()
     form = test.form(moment, rng)
-    w = test.multipliers(rng, 3, 60)
+    w = test.multipliers(rng, 40, 60)
     found = test.statistics(form, w)
     (whole,) = form  # of fewer rows than a block has columns
     for row, value in zip(w.astype(float), found, strict=True):
         terms = np.outer(row, row) * whole
         expected = np.sqrt(60 / 59) * terms.sum() / np.sqrt(2 * np.sum(terms**2))
         assert value == pytest.approx(expected, rel=1e-3)
+    for level in (-0.8, 0.0, 0.7):
+        assert test.reaching(form, w, level) == np.sum(found >= level)
+
+
+def test_normal_numbers_are_standard_normal(rng):
+    """Referee: scipy's law, and independence of the two numbers of a pair."""
+    found = normals(rng, 401, 251)
+    assert found.shape == (401, 251)
+    assert stats.kstest(found.ravel(), "norm").pvalue > 0.001
+    halves = found.ravel()[:100_000].reshape(2, -1)
+    assert abs(np.corrcoef(halves**2)[0, 1]) < 0.02
+    assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize("n", [5, 128, 300])

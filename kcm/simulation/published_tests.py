@@ -67,7 +67,7 @@ class PublishedTest(abc.ABC):
 
     def multipliers(self, rng: np.random.Generator, n_draws: int, n: int) -> Draws:
         """Return multipliers, one row per draw: normal ones, unless a test has others."""
-        return rng.standard_normal((n_draws, n), dtype=np.float32)
+        return normals(rng, n_draws, n)
 
     @abc.abstractmethod
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
@@ -77,13 +77,17 @@ class PublishedTest(abc.ABC):
     def statistic(self, form: Form) -> float:
         """Return the statistic of the sample."""
 
+    def reaching(self, form: Form, w: Draws, statistic: float) -> int:
+        """Return how many rows of multipliers have a statistic that large."""
+        return int(np.sum(self.statistics(form, w) >= statistic))
+
     def __call__(self, fit: Any, rng: np.random.Generator) -> Finding:
         """Test a `FittedMoment` with known theta."""
         form = self.form(fit, rng)
         statistic, exceeding, n = self.statistic(form), 0, len(form[0])
         for start in range(0, self.n_resamples, DRAWS):
             w = self.multipliers(rng, min(DRAWS, self.n_resamples - start), n)
-            exceeding += int(np.sum(self.statistics(form, w) >= statistic))
+            exceeding += self.reaching(form, w, statistic)
             pvalue = (1 + exceeding) / (1 + self.n_resamples)
             if self.level is not None and pvalue > self.level:
                 break
@@ -158,8 +162,14 @@ class PublishedSmooth(PublishedTest):
         return tuple(block / largest for block in form)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-        variances = 2 * quadratic_forms(squared(form), w**2)
-        return correction(form) * quadratic_forms(form, w) / np.sqrt(variances)
+        return studentised(form, w, quadratic_forms(form, w))
+
+    def reaching(self, form: Form, w: Draws, statistic: float) -> int:
+        """Return how many reach it; without variances where the sign decides."""
+        forms = quadratic_forms(form, w)
+        is_open = (forms > 0) == (statistic > 0)
+        found = studentised(form, w[is_open], forms[is_open])
+        return int(np.sum(forms[~is_open] > 0) + np.sum(found >= statistic))
 
     def statistic(self, form: Form) -> float:
         return correction(form) * total(form) / math.sqrt(2 * total(squared(form)))
@@ -216,10 +226,26 @@ def squared(form: Form) -> Form:
     return squares
 
 
+def studentised(form: Form, w: Draws, forms: Float[np.ndarray, " b"]) -> Float[np.ndarray, " b"]:
+    """Return w'Hw over its standard deviation given w."""
+    variances = 2 * quadratic_forms(squared(form), w**2)
+    return correction(form) * forms / np.sqrt(variances)
+
+
 def correction(form: Form) -> float:
     """Return sqrt(n / (n - 1))."""
     n = len(form[0])
     return math.sqrt(n / (n - 1))
+
+
+def normals(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
+    """Return standard normal numbers by Box and Muller (1958): twice as fast as one by one."""
+    pairs = rng.random((2, -(-n_draws * n // 2)), dtype=np.float32)
+    radius, angle = np.sqrt(-2 * np.log1p(-pairs[0])), np.float32(2 * np.pi) * pairs[1]
+    np.cos(angle, out=pairs[0])
+    np.sin(angle, out=pairs[1])
+    pairs *= radius
+    return pairs.ravel()[: n_draws * n].reshape(n_draws, n)
 
 
 def counts(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
