@@ -94,7 +94,7 @@ def test_smooth_draws_are_studentised_one_by_one(moment, rng):
     form = test.form(moment, rng)
     w = test.multipliers(rng, 40, 60)
     found = test.statistics(form, w)
-    (whole,) = form  # of fewer rows than a block has columns
+    whole, _ = form  # of fewer rows than a block has columns
     for row, value in zip(w.astype(float), found, strict=True):
         terms = np.outer(row, row) * whole
         expected = np.sqrt(60 / 59) * terms.sum() / np.sqrt(2 * np.sum(terms**2))

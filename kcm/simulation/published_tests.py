@@ -159,20 +159,25 @@ class PublishedSmooth(PublishedTest):
     def form(self, moment: FittedMoment, rng: np.random.Generator) -> Form:
         form = gaussian_form(moment, np.full(moment.n_conditioning, moment.n_obs ** (-1 / 5)))
         largest = max(np.abs(block).max() for block in form)  # whose square may underflow
-        return tuple(block / largest for block in form)
+        scaled = tuple(block / largest for block in form)
+        return scaled + squared(scaled)
 
     def statistics(self, form: Form, w: Draws) -> Float[np.ndarray, " b"]:
-        return studentised(form, w, quadratic_forms(form, w))
+        own, squares = parted(form)
+        return studentised(quadratic_forms(own, w), quadratic_forms(squares, w**2), len(own[0]))
 
     def reaching(self, form: Form, w: Draws, statistic: float) -> int:
         """Return how many reach it; without variances where the sign decides."""
-        forms = quadratic_forms(form, w)
-        is_open = (forms > 0) == (statistic > 0)
-        found = studentised(form, w[is_open], forms[is_open])
-        return int(np.sum(forms[~is_open] > 0) + np.sum(found >= statistic))
+        own, squares = parted(form)
+        values = quadratic_forms(own, w)
+        is_open = (values > 0) == (statistic > 0)
+        variances = quadratic_forms(squares, w[is_open] ** 2)
+        found = studentised(values[is_open], variances, len(own[0]))
+        return int(np.sum(values[~is_open] > 0) + np.sum(found >= statistic))
 
     def statistic(self, form: Form) -> float:
-        return correction(form) * total(form) / math.sqrt(2 * total(squared(form)))
+        own, squares = parted(form)
+        return float(studentised(total(own), total(squares), len(own[0])))
 
 
 def triangle(moment: FittedMoment, kernel: Callable[[slice, slice], Block]) -> Form:
@@ -226,16 +231,15 @@ def squared(form: Form) -> Form:
     return squares
 
 
-def studentised(form: Form, w: Draws, forms: Float[np.ndarray, " b"]) -> Float[np.ndarray, " b"]:
-    """Return w'Hw over its standard deviation given w."""
-    variances = 2 * quadratic_forms(squared(form), w**2)
-    return correction(form) * forms / np.sqrt(variances)
+def parted(form: Form) -> tuple[Form, Form]:
+    """Return the blocks of H and those of its squares."""
+    half = len(form) // 2
+    return form[:half], form[half:]
 
 
-def correction(form: Form) -> float:
-    """Return sqrt(n / (n - 1))."""
-    n = len(form[0])
-    return math.sqrt(n / (n - 1))
+def studentised(values: Any, squares: Any, n: int) -> Any:
+    """Return w'Hw over the root of 2 (w^2)'H^2 (w^2), corrected for n."""
+    return math.sqrt(n / (n - 1)) * values / np.sqrt(2 * squares)
 
 
 def normals(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
@@ -249,8 +253,13 @@ def normals(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
 
 
 def counts(rng: np.random.Generator, n_draws: int, n: int) -> Draws:
-    """Return how often each of n is chosen in n choices: multinomial counts."""
-    chosen = rng.integers(n, size=(n_draws, n))
+    """Return how often each of n is chosen in n choices: multinomial counts.
+
+    The product of a 32-bit number and n, less its lower half, is uniform up to n / 2^32.
+    """
+    words = rng.integers(2**64 - 1, size=-(-n_draws * n // 2), dtype=np.uint64, endpoint=True)
+    raw = words.view(np.uint32)[: n_draws * n]
+    chosen = (raw * np.uint64(n) >> np.uint64(32)).view(np.int64).reshape(n_draws, n)
     chosen += np.arange(0, n_draws * n, n)[:, None]
     found = np.bincount(chosen.ravel(), minlength=n_draws * n)
     return found.reshape(n_draws, n).astype(np.float32)
