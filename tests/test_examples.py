@@ -60,6 +60,14 @@ def test_cps71_rejects_the_line_and_the_quadratic_and_keeps_the_quartic(run: Run
     assert np.allclose(table["p asymptotic"], table["p bootstrap"], atol=0.05)
 
 
+def test_the_experiments_of_the_paper_are_near_the_printed_rates(run: Run):
+    """A tenth of the trials: 108 rates, whose joint standard error is up to .1."""
+    found = run("plot_uai2020")["found"]
+    assert len(found.rates) == 108
+    assert found.share_within() >= 0.9
+    assert found.to_frame().z.abs().max() < 4
+
+
 def test_own_moment_is_estimated_and_its_wrong_form_rejected(run: Run):
     names = run("plot_own_moment")
     results = names["results"]

@@ -174,12 +174,3 @@ def test_the_products_are_counted(monkeypatch):
     squares = sum(n**2 for n in (100, 200, 400, 600, 800, 1_000))
     expected = 4 * 300 * 1_000 * (6 * squares + 18 * 500**2)
     assert uai2020.product_seconds() == expected
-
-
-@pytest.mark.slow
-def test_the_quick_run_is_near_the_printed_rates():
-    """A tenth of the trials: 108 rates, whose joint standard error is up to .1."""
-    found = uai2020.reproduce(quick=True, progress=False)
-    assert len(found.rates) == 108
-    assert found.share_within() >= 0.9
-    assert found.to_frame().z.abs().max() < 4

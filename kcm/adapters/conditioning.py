@@ -88,7 +88,7 @@ def _unmasked(columns: Shaped[np.ndarray, "n k"]) -> Shaped[np.ndarray, "n k"]:
 def _requested(rows: FitRows, conditioning: Any) -> dict[str, pd.Series]:
     names = _as_names(conditioning)
     if names is None:
-        return dict(align_rows(rows, conditioning, "conditioning").items())
+        return _by_name(align_rows(rows, conditioning, "conditioning"))
     if not names:
         raise DataError("`conditioning` is an empty list; name at least one variable.")
     return _columns(rows, names)
@@ -103,7 +103,11 @@ def _as_names(conditioning: Any) -> list[str] | None:
 
 
 def _columns(rows: FitRows, names: Sequence[str]) -> dict[str, pd.Series]:
-    return dict(rows.columns(names, "conditioning").reset_index(drop=True).items())
+    return _by_name(rows.columns(names, "conditioning").reset_index(drop=True))
+
+
+def _by_name(table: pd.DataFrame) -> dict[str, pd.Series]:
+    return {str(name): column for name, column in table.items()}
 
 
 def _default(rows: FitRows) -> dict[str, pd.Series]:
