@@ -5,7 +5,7 @@ The experiments of the paper
 Figures 2 and 3 of Muandet, Jitkrittum and Kuebler (2020) again: KCM, ICM and Smooth where theta is
 given, with the settings of the authors' code. Solid lines with 95 % intervals are found here,
 dotted ones were printed. `QUICK` takes a tenth of the trials and a fifth of the draws; without it
-each of the 162 printed rates is found, in six or seven minutes on two cores.
+each of the 162 printed rates is found, in three to seven minutes on two cores.
 """
 
 import matplotlib.pyplot as plt

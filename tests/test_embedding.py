@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from hypothesis import given
+from hypothesis import strategies as st
 from linearmodels.iv import IV2SLS
 from refusals import messages
 from statsmodels.stats.multitest import multipletests
 
 import kcm
 from kcm.adapters import fitted_moment
-from kcm.embedding import ConditionalMomentEmbedding
+from kcm.embedding import ConditionalMomentEmbedding, NormEstimate
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Energy, Gaussian, Linear
 from kcm.moments import combined_moment, marginal_moment, scaled_influence, scaled_residuals
@@ -127,6 +129,7 @@ class TestNorm:
         expected = ConditionalMomentEmbedding(single, Gaussian(0.7)).norm
         assert clustered.std_error == pytest.approx(expected.std_error, rel=0.1)
         assert clustered.value == pytest.approx(expected.value, rel=0.1)
+        assert clustered.growth == pytest.approx(expected.growth, rel=0.2)
 
     def test_interval_is_not_negative_and_holds_the_estimate(self, embedding):
         low, high = embedding.norm.conf_int(0.9)
@@ -134,6 +137,46 @@ class TestNorm:
         assert embedding.norm.conf_int(0.99)[1] > high
         with pytest.raises(OptionError, match="level"):
             embedding.norm.conf_int(95.0)
+
+    @pytest.mark.parametrize("own", ["moment", "system"])
+    def test_growth_is_that_of_a_sample_with_weights(self, own, request):
+        """Referee: M^2 and s^2 of weights 1 + t h as they are defined, and their differences in t."""
+        own = request.getfixturevalue(own)
+        influence = own.influence.sum(axis=1)
+        kernel = gaussian(own.conditioning, own.conditioning) / (N - 1)
+        np.fill_diagonal(kernel, 0)
+
+        def parts(t, h):
+            weights = 1 + t * h
+            psi = own.residuals + t * own.jacobian @ (influence.T @ h / N)
+            witness = kernel @ (weights[:, None] * psi)
+            slope = np.einsum("i,iqp,iq->p", weights, own.jacobian, witness) / N
+            terms = np.sum(psi * witness, axis=1)
+            errors = terms + influence @ slope
+            return terms, errors - weights @ errors / N, weights / N
+
+        h = parts(0.0, np.zeros(N))[1]
+        (terms, up, more), (others, down, less) = parts(1e-4, h), parts(-1e-4, h)
+        assert more @ terms - less @ others == pytest.approx(2e-4 * 2 * np.mean(h**2), rel=1e-6)
+        bend = (more @ up**2 - less @ down**2) / 2e-4
+        norm = ConditionalMomentEmbedding(own, Gaussian(0.7)).norm
+        expected = norm.value * bend / (4 * np.mean(h**2) ** 2)
+        assert norm.growth == pytest.approx(expected, rel=1e-6)
+
+    def test_interval_is_that_of_the_root_and_of_the_power_of_constant_error(self):
+        half, whole = (NormEstimate(0.04, 0.01, 0.04, g).conf_int() for g in (0.5, 1.0))
+        z = 1.959963984540054
+        assert half == pytest.approx(((0.2 - z / 40) ** 2, (0.2 + (z + 1 / 16) / 40) ** 2))
+        assert whole[0] == half[0]
+        assert whole[1] == pytest.approx(0.04 * np.exp((z + 1 / 8) / 4), rel=0.01)
+
+    @given(st.floats(-2, 6), st.floats(-1, 3), st.floats(0.5, 0.999))
+    def test_interval_moves_with_its_parts(self, value, growth, level):
+        low, high = NormEstimate(value, 1.0, value, growth).conf_int(level)
+        assert 0 <= low <= max(value, 0) <= high
+        more = NormEstimate(value + 1e-6, 1.0, value, growth).conf_int(level)
+        assert low <= more[0] and high <= more[1] <= high * (1 + 1e-3) + 1e-3
+        assert high <= NormEstimate(value, 1.0, value, growth + 0.1).conf_int(level)[1] * (1 + 1e-9)
 
     def test_effect_size_has_no_unit(self, moment, embedding):
         larger = kcm.FittedMoment(

@@ -138,8 +138,7 @@ def test_coverage_of_the_norm(name):
         effects.append(embedding.norm.value)
     rate = covered / N_REPLICATIONS
     print(f"{name}: M^2 = {truth:.5f}, mean estimate {np.mean(effects):.5f}, covered {rate:.3f}")
-    # the large residuals of the heteroskedastic design lie at its leverage points
-    assert (0.91 if "heteroskedastic" in name else 0.93) <= rate <= 0.97
+    assert 0.93 <= rate <= 0.97
 
 
 POWER = {

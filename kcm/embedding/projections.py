@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.contraction import contract, projection
-from kcm.embedding.estimate import NormEstimate
+from kcm.embedding.estimate import LEAST_GROWTH, NormEstimate
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
@@ -30,23 +30,32 @@ class Projections:
         Hajek projection, sqrt(n) (M^2_U - M^2) = 2 n^(-1/2) sum_i h_i + o_p(1).
     bias : ndarray of shape (n,)
         What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
+    bend : float
+        How s^2 = Var h_i grows as M^2 grows along its influence: the derivative of s^2 when each
+        observation gets the weight 1 + t h_i.
     """
 
     terms: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     bias: Float[np.ndarray, " n"]
+    bend: float
 
     def norm(self, codes: Int[np.ndarray, " n"]) -> NormEstimate:
         """Return the estimate of the squared norm; the rows of a cluster are dependent."""
         uncorrected = float(self.terms.mean())
-        value = uncorrected - float(self.bias.mean())
-        return NormEstimate(value, 2 * standard_error(self.errors, codes), uncorrected)
+        value, error = uncorrected - float(self.bias.mean()), standard_error(self.errors, codes)
+        return NormEstimate(value, 2 * error, uncorrected, self._growth(value, codes))
+
+    def _growth(self, value: float, codes: Int[np.ndarray, " n"]) -> float:
+        """Return d log s / d log M^2, where M^2 moves by 2 s^2 a unit of weight."""
+        variance = float(np.mean(_per_cluster(self.errors, codes) ** 2))
+        return value * self.bend / (4 * variance**2) if variance > 0 else LEAST_GROWTH
 
 
 def projections(
     moment: FittedMoment, kernel: Kernel, codes: Int[np.ndarray, " n"], execution: Execution
 ) -> Projections:
-    """Find the terms, the projection and the bias in one pass over the pairs.
+    """Find the terms, the projection and the bias in one pass over the pairs, the bend in another.
 
     Parameters
     ----------
@@ -64,12 +73,15 @@ def projections(
     smoothed = gram.product(columns) - gram.diagonal()[:, None] * columns
     witness = smoothed[:, :q] / (n - 1)
     terms = np.sum(moment.residuals * witness, axis=1)
-    errors = terms + _total_influence(moment) @ _slope(jacobian, witness)
+    slopes = np.einsum("iqp,iq->ip", jacobian, witness)
+    errors = terms + _total_influence(moment) @ slopes.mean(axis=0)
+    errors -= errors.mean()
     own = smoothed[:, q:].reshape(jacobian.shape)
     bias = _bias(moment, jacobian, own)
     if len(np.unique(codes)) < n:
         bias = _cluster_bias(moment, gram, codes)
-    return Projections(terms, errors - errors.mean(), bias)
+    bend = _bend(moment, gram, jacobian, slopes, _per_cluster(errors, codes), codes)
+    return Projections(terms, errors, bias, bend)
 
 
 def _total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
@@ -78,11 +90,21 @@ def _total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
     return moment.influence.sum(axis=1)
 
 
-def _slope(
-    jacobian: Float[np.ndarray, "n q p"], witness: Float[np.ndarray, "n q"]
-) -> Float[np.ndarray, " p"]:
-    """Return half of the derivative of M^2 in theta."""
-    return np.einsum("iqp,iq->p", jacobian, witness) / len(witness)
+def _bend(
+    moment: FittedMoment,
+    gram: TiledGram,
+    jacobian: Float[np.ndarray, "n q p"],
+    slopes: Float[np.ndarray, "n p"],
+    units: Float[np.ndarray, " m"],
+    codes: Int[np.ndarray, " n"],
+) -> float:
+    """Return E h^3 + 2 ||mu'||^2 + 4 theta' E[h S' mu], primes for moves along the influence."""
+    n, along = moment.n_obs, units[codes]
+    theta = _total_influence(moment).T @ along / n
+    moved = along[:, None] * moment.residuals + jacobian @ theta
+    own = gram.diagonal() @ np.sum(moved**2, axis=1)
+    square = (np.sum(moved * gram.product(moved)) - own) / (n * (n - 1))
+    return float(np.mean(units**3) + 2 * square + 4 * theta @ (slopes.T @ along) / n)
 
 
 def _bias(
@@ -107,6 +129,14 @@ def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]
     sums = cluster_sums(errors, codes)
     m = len(sums)
     return float(np.sqrt(m / (m - 1) * np.sum(sums**2)) / len(errors))
+
+
+def _per_cluster(
+    errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
+    """Return sums over clusters in units whose mean is that over the rows."""
+    sums = cluster_sums(errors, codes)
+    return len(sums) / len(errors) * sums
 
 
 def cluster_sums(
