@@ -1,16 +1,28 @@
 """Set-up of every test: checked annotations, strict JAX, and the shared fixtures."""
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 from jaxtyping import install_import_hook
+
+# What one process compiles the others read: workers, later modules and the processes of tests need
+# the same programs. JAX takes the folder from the environment when it is imported.
+OWN_PROGRAMS = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    OWN_PROGRAMS = tempfile.mkdtemp(prefix="kcm-programs-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = OWN_PROGRAMS
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+import jax  # noqa: E402
 
 REFERENCE = Path(__file__).parent / "reference"
 MOST_MAPS = 30_000
@@ -63,6 +75,12 @@ def forgotten_programs() -> Iterator[None]:
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_text().count("\n") > MOST_MAPS:
         jax.clear_caches()
+
+
+def pytest_unconfigure() -> None:
+    """Remove the compiled programs, where this process made their folder."""
+    if OWN_PROGRAMS is not None:
+        shutil.rmtree(OWN_PROGRAMS, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

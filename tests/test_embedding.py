@@ -140,7 +140,7 @@ class TestNorm:
 
     @pytest.mark.parametrize("own", ["moment", "system"])
     def test_growth_is_that_of_a_sample_with_weights(self, own, request):
-        """Referee: M^2 and s^2 of weights 1 + t h as they are defined, and their differences in t."""
+        """Referee: differences in t of M^2 and s^2 with weights 1 + t h, by their definitions."""
         own = request.getfixturevalue(own)
         influence = own.influence.sum(axis=1)
         kernel = gaussian(own.conditioning, own.conditioning) / (N - 1)
@@ -175,7 +175,8 @@ class TestNorm:
         low, high = NormEstimate(value, 1.0, value, growth).conf_int(level)
         assert 0 <= low <= max(value, 0) <= high
         more = NormEstimate(value + 1e-6, 1.0, value, growth).conf_int(level)
-        assert low <= more[0] and high <= more[1] <= high * (1 + 1e-3) + 1e-3
+        assert low <= more[0]
+        assert high <= more[1] <= high * (1 + 1e-3) + 1e-3
         assert high <= NormEstimate(value, 1.0, value, growth + 0.1).conf_int(level)[1] * (1 + 1e-9)
 
     def test_effect_size_has_no_unit(self, moment, embedding):
