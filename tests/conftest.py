@@ -77,6 +77,13 @@ def forgotten_programs() -> Iterator[None]:
         jax.clear_caches()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let workers take tests from each other; without workers pytest-benchmark objects to it."""
+    if config.getoption("numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
 def pytest_unconfigure() -> None:
     """Remove the compiled programs, where this process made their folder."""
     if OWN_PROGRAMS is not None:
