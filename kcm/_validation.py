@@ -15,6 +15,7 @@ __all__ = [
     "as_float_columns",
     "as_float_columns_with_missing",
     "as_floats",
+    "view_float_columns",
 ]
 
 _REFUSED_KINDS = {
@@ -58,6 +59,41 @@ def as_float_columns(value: object, argument: str) -> Float64[np.ndarray, "n k"]
     columns = as_float_columns_with_missing(value, argument)
     _refuse_missing(columns, f"`{argument}`")
     return columns
+
+
+def view_float_columns(value: object, argument: str) -> Float64[np.ndarray, "n k"]:
+    """Read an array-like as `as_float_columns` does, without a copy where it has that form.
+
+    For columns that are read before the caller gets the result, and not kept.
+
+    Parameters
+    ----------
+    value : array_like, shape (n,) or (n, k)
+    argument : str
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+        Read-only; a view of `value` where that is a float64 array of rows, in C order.
+
+    Raises
+    ------
+    DataError
+        As `as_float_columns`.
+
+    Examples
+    --------
+    >>> held = np.ones((2, 3))
+    >>> view_float_columns(held, "v").base is held
+    True
+    """
+    columns = as_columns(value, argument)
+    as_held = type(columns) is np.ndarray and columns.dtype == np.float64
+    if not (as_held and columns.flags.c_contiguous and _all_finite(columns)):
+        return as_float_columns(value, argument)
+    view = columns.view()
+    view.flags.writeable = False
+    return view
 
 
 def as_float_columns_with_missing(value: object, argument: str) -> Float64[np.ndarray, "n k"]:

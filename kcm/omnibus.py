@@ -41,9 +41,9 @@ class KCMTest:
     Parameters
     ----------
     kernel : Kernel, "adaptive" or list of Kernel, optional
-        "adaptive" takes Gaussians at 1/4, 1/2, 1 and 2 times the median heuristic, and a Laplace
-        kernel at the median heuristic (times the kernels of categories), so that slow, fast and
-        local departures are found, and combines their p-values: by the Cauchy combination, or with
+        "adaptive" takes Gaussians at 1/4, 1 and 2 times the median heuristic, and Laplace kernels
+        at 1 and 2 times (times the kernels of categories), so that slow, fast and local
+        departures are found, and combines their p-values: by the Cauchy combination, or with
         a bootstrap null by the smallest p-value in the same draws. A list of kernels is combined
         in the same way. Default `Gaussian()`, with the median heuristic on the conditioning
         columns; where some hold categories, strings or booleans, the product kernel of

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from kcm._options import check_option
-from kcm._validation import as_float_columns
+from kcm._validation import as_float_columns, view_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block, in_precision, in_range
 from kcm.gram.execution import Execution, Precision
@@ -234,7 +234,7 @@ def _inputs(
         raise OptionError(f"`kernels` must be a list of one kernel or more; got {kernels!r}.")
     for kernel in kernels:
         check_kernel(kernel)
-    points, columns = as_float_columns(x, "x"), as_float_columns(v, "v")
+    points, columns = as_float_columns(x, "x"), view_float_columns(v, "v")
     if len(points) != len(columns):
         raise DataError(f"`v` has {len(columns)} rows and `x` has {len(points)}; they must match.")
     return [kernel.resolve(points) for kernel in kernels], points, columns

@@ -14,9 +14,10 @@ from kcm.kernels.stationary import Gaussian, Laplace
 
 __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 
-# Multiples of the median heuristic in the adaptive test; squared they differ by fours, so that each
-# Gaussian Gram matrix is a power of the widest.
-SCALES = (0.25, 0.5, 1.0, 2.0)
+# Multiples of the median heuristic in the adaptive test; docs/power.md compares them with others.
+# Each Gram matrix is a power of the widest of its family.
+GAUSSIAN_SCALES = (0.25, 1.0, 2.0)
+LAPLACE_SCALES = (1.0, 2.0)
 
 
 def for_frame(frame: Any) -> Kernel:
@@ -88,20 +89,23 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
     Returns
     -------
     tuple of Kernel
-        With the Gaussian at 1/4, 1/2, 1 and 2 times the median heuristic, and with the Laplace
-        kernel at the median heuristic; one kernel where no column is continuous.
+        With the Gaussian at 1/4, 1 and 2 times the median heuristic, and with the Laplace kernel
+        at 1 and 2 times; one kernel where no column is continuous.
 
     Examples
     --------
     >>> x = np.array([[0.0], [1.0], [3.0]])
     >>> [float(kernel.bandwidth[0].round(2)) for kernel in scales_for_kinds(["continuous"], x)]
-    [0.35, 0.71, 1.41, 2.83, 1.41]
+    [0.35, 1.41, 2.83, 1.41, 2.83]
     """
     chosen = [j for j, kind in enumerate(kinds) if kind == "continuous"]
     if not chosen:
         return (for_kinds(kinds),)
     median = MedianHeuristic()(x[:, chosen])
-    continuous = [*(Gaussian(multiple * median) for multiple in SCALES), Laplace(median)]
+    continuous = [
+        *(Gaussian(multiple * median) for multiple in GAUSSIAN_SCALES),
+        *(Laplace(multiple * median) for multiple in LAPLACE_SCALES),
+    ]
     return tuple(_product(kinds, kernel) for kernel in continuous)
 
 
