@@ -5,6 +5,7 @@ The statistics of SpeTestNP are reached to 1e-12; tests/test_authors.py has thos
 
 import pickle
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -425,6 +426,9 @@ def test_directions_depend_on_the_seed_alone(x):
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-14)
     assert SmoothICM(n_directions=7).resolve(x).directions.shape == (7, 5)
     np.testing.assert_allclose(SmoothICM(directions=[3.0, 4.0]).directions, [[0.6, 0.8]])
+    # programs are compiled for a structure: of each seed its own, a process would run out of room
+    resolved = [SmoothICM(seed=seed).resolve(x) for seed in (3, 4)]
+    assert jax.tree.structure(resolved[0]) == jax.tree.structure(resolved[1])
 
 
 @everywhere

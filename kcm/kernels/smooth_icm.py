@@ -1,6 +1,5 @@
 """The kernel of the smooth integrated conditional moment test."""
 
-import dataclasses
 from typing import Any, Literal, final
 
 import equinox as eqx
@@ -150,7 +149,8 @@ class SmoothICM(BandwidthKernel):
                 "columns; they must match."
             )
         bandwidth = resolve_bandwidth(self.bandwidth, x)
-        return dataclasses.replace(self, bandwidth=bandwidth, directions=directions)
+        # how they were drawn is left out: every seed would have a compiled program of its own
+        return SmoothICM(bandwidth, directions, self.shape)
 
     def _known(self, like: Float[Array, "..."]) -> Float[Array, "m d"]:
         if self.directions is None:
