@@ -126,12 +126,13 @@ def interval_of_square(
 def _upper_end(value: float, share: float, square: float, growth: float, z: float) -> float:
     """Return the upper end, for an error that is a share of the square.
 
-    The growth is that near zero until M^2 is a standard error, and the given one from two on.
+    Until M^2 is a standard error the growth is that near zero, and the mean is not corrected; from
+    two on both are as given.
     """
     known = min(max(1 / share - 1, 0.0), 1.0) if share else 1.0
     excess = min(max(growth, LEAST_GROWTH), MOST_GROWTH) - LEAST_GROWTH
     power = 1 - LEAST_GROWTH - known * excess
-    reach = power * share * (z + (1 - power) * share / 2)
+    reach = power * share * (z + known * (1 - power) * share / 2)
     return square * (max(value / square, 0.0) ** power + reach) ** (1 / power)
 
 

@@ -32,7 +32,7 @@ class Projections:
         What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
     bend : float
         How s^2 = Var h_i grows as M^2 grows along its influence: the derivative of s^2 when each
-        observation gets the weight 1 + t h_i.
+        observation gets the weight 1 + t h_i, over s^3, which has no unit.
     """
 
     terms: Float[np.ndarray, " n"]
@@ -48,8 +48,8 @@ class Projections:
 
     def _growth(self, value: float, codes: Int[np.ndarray, " n"]) -> float:
         """Return d log s / d log M^2, where M^2 moves by 2 s^2 a unit of weight."""
-        variance = float(np.mean(_per_cluster(self.errors, codes) ** 2))
-        return value * self.bend / (4 * variance**2) if variance > 0 else LEAST_GROWTH
+        size = _size(_per_cluster(self.errors, codes))
+        return value / size * self.bend / 4 if size > 0 else LEAST_GROWTH
 
 
 def projections(
@@ -98,13 +98,21 @@ def _bend(
     units: Float[np.ndarray, " m"],
     codes: Int[np.ndarray, " n"],
 ) -> float:
-    """Return E h^3 + 2 ||mu'||^2 + 4 theta' E[h S' mu], primes for moves along the influence."""
-    n, along = moment.n_obs, units[codes]
+    """Return E h^3 + 2 ||mu'||^2 + 4 theta' E[h S' mu] over s^3, primes for moves along h."""
+    n, size = moment.n_obs, _size(units)
+    if size == 0:
+        return 0.0
+    along = (units / size)[codes]
     theta = _total_influence(moment).T @ along / n
     moved = along[:, None] * moment.residuals + jacobian @ theta
     own = gram.diagonal() @ np.sum(moved**2, axis=1)
     square = (np.sum(moved * gram.product(moved)) - own) / (n * (n - 1))
-    return float(np.mean(units**3) + 2 * square + 4 * theta @ (slopes.T @ along) / n)
+    turned = theta @ (slopes.T @ along) / n
+    return float(np.mean((units / size) ** 3) + (2 * square + 4 * turned) / size)
+
+
+def _size(units: Float[np.ndarray, " m"]) -> float:
+    return float(np.sqrt(np.mean(units**2)))
 
 
 def _bias(
