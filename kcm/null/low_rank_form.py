@@ -41,6 +41,8 @@ __all__ = [
 
 # Variance of a combination of influences, each of size 1, that counts as none.
 SMALLEST_VARIANCE = 1e-12
+# Size of a column that counts as none: its inverse is a number in single precision.
+SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
 NO_SKEWNESS = 1e-5
 COLUMNS = 32
@@ -195,15 +197,22 @@ def _products_of(
 def _directions(
     inner: Float[np.ndarray, "k k"], p: int, most: float, squares: float
 ) -> Float[np.ndarray, "k j"]:
-    """Return V with (HJH')^2 close to HVV'H' on the diagonal, of which no entry exceeds `most`."""
-    values, vectors = np.linalg.eigh(exchanged(exchanged(inner, p).T, p))
-    values = np.maximum(values, 0.0)
-    # (HJH')^2 = H M H': what eigenvectors of M add to its trace
-    added = values * np.einsum("kj,kl,lj->j", vectors, inner, vectors, optimize=True)
+    """Return V with (HJH')^2 close to HVV'H' on the diagonal, of which no entry exceeds `most`.
+
+    (HJH')^2 = H M H' with M = J H'H J. Columns of H may be small where their partners are large;
+    rounding in M is small beside it only where they have the same size.
+    """
+    sizes = np.sqrt(np.diag(inner))
+    inverse = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > SMALLEST_COLUMN)
+    middle = exchanged(exchanged(inner, p).T, p)
+    values, vectors = np.linalg.eigh(sizes[:, None] * middle * sizes)
+    roots = inverse[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+    # what each adds to the trace
+    added = np.einsum("kj,kl,lj->j", roots, inner, roots, optimize=True)
     allowed = NO_SKEWNESS * max(squares, 0.0) ** 1.5 / (3 * 2**1.5 * max(most, 1e-300))
     kept = np.cumsum(added) > allowed
     width = min(bucket(int(kept.sum()), COLUMNS), len(values))
-    return vectors[:, len(values) - width :] * np.sqrt(values[len(values) - width :])
+    return roots[:, len(values) - width :]
 
 
 def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.ndarray, " n"]:
