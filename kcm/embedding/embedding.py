@@ -16,6 +16,7 @@ from kcm.embedding.distance import EmbeddingDistance
 from kcm.embedding.effect import effect_size
 from kcm.embedding.estimate import InnerEstimate, NormEstimate
 from kcm.embedding.local_mean import local_mean, smoothed_at
+from kcm.embedding.norm import squared_norm
 from kcm.embedding.picture import chosen_variables, witness_picture
 from kcm.embedding.points import as_points, positions
 from kcm.embedding.projections import Projections, projections, standard_error
@@ -105,11 +106,11 @@ class ConditionalMomentEmbedding:
     def norm(self) -> NormEstimate:
         """The squared norm M^2, with standard error and confidence interval.
 
-        From the U statistic, less its bias from the estimation of theta. The error is that of
-        sqrt(n) (M^2_U - M^2) -> N(0, 4 s^2), which the influence of the estimate enters; one pass
-        over the pairs of observations.
+        From the U statistic, less its bias from the estimation of theta; the error is that of
+        sqrt(n) (M^2_U - M^2) -> N(0, 4 s^2), which the influence enters. Two passes over pairs.
         """
-        return self._projections().norm(self._codes())
+        found, execution = self._projections(), self._execution()
+        return squared_norm(self.moment, self.kernel, found, self._codes(), execution)
 
     def effect_size(self) -> NormEstimate:
         r"""Return M^2 over E[psi'psi k(X, X)], a number between 0 and 1.

@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.contraction import contract, projection
-from kcm.embedding.estimate import LEAST_GROWTH, NormEstimate
+from kcm.embedding.estimate import NormEstimate
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
 from kcm.null.form import form_sums
 
-__all__ = ["Projections", "cluster_sums", "projections", "standard_error"]
+__all__ = ["Projections", "cluster_sums", "projections", "standard_error", "total_influence"]
 
 
 @final
@@ -30,32 +30,26 @@ class Projections:
         Hajek projection, sqrt(n) (M^2_U - M^2) = 2 n^(-1/2) sum_i h_i + o_p(1).
     bias : ndarray of shape (n,)
         What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
-    bend : float
-        How s^2 = Var h_i grows as M^2 grows along its influence: the derivative of s^2 when each
-        observation gets the weight 1 + t h_i, over s^3, which has no unit.
+    slopes : ndarray of shape (n, p)
+        S_i' mu_(-i)(x_i), whose mean is c.
     """
 
     terms: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     bias: Float[np.ndarray, " n"]
-    bend: float
+    slopes: Float[np.ndarray, "n p"]
 
     def norm(self, codes: Int[np.ndarray, " n"]) -> NormEstimate:
         """Return the estimate of the squared norm; the rows of a cluster are dependent."""
         uncorrected = float(self.terms.mean())
-        value, error = uncorrected - float(self.bias.mean()), standard_error(self.errors, codes)
-        return NormEstimate(value, 2 * error, uncorrected, self._growth(value, codes))
-
-    def _growth(self, value: float, codes: Int[np.ndarray, " n"]) -> float:
-        """Return d log s / d log M^2, where M^2 moves by 2 s^2 a unit of weight."""
-        size = _size(_per_cluster(self.errors, codes))
-        return value / size * self.bend / 4 if size > 0 else LEAST_GROWTH
+        value = uncorrected - float(self.bias.mean())
+        return NormEstimate(value, 2 * standard_error(self.errors, codes), uncorrected)
 
 
 def projections(
     moment: FittedMoment, kernel: Kernel, codes: Int[np.ndarray, " n"], execution: Execution
 ) -> Projections:
-    """Find the terms, the projection and the bias in one pass over the pairs, the bend in another.
+    """Find the terms, the projection and the bias in one pass over the pairs.
 
     Parameters
     ----------
@@ -74,45 +68,19 @@ def projections(
     witness = smoothed[:, :q] / (n - 1)
     terms = np.sum(moment.residuals * witness, axis=1)
     slopes = np.einsum("iqp,iq->ip", jacobian, witness)
-    errors = terms + _total_influence(moment) @ slopes.mean(axis=0)
-    errors -= errors.mean()
+    errors = terms + total_influence(moment) @ slopes.mean(axis=0)
     own = smoothed[:, q:].reshape(jacobian.shape)
     bias = _bias(moment, jacobian, own)
     if len(np.unique(codes)) < n:
         bias = _cluster_bias(moment, gram, codes)
-    bend = _bend(moment, gram, jacobian, slopes, _per_cluster(errors, codes), codes)
-    return Projections(terms, errors, bias, bend)
+    return Projections(terms, errors - errors.mean(), bias, slopes)
 
 
-def _total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
+def total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
+    """Return the influence summed over components; without columns where theta is known."""
     if moment.influence is None:
         return np.zeros((moment.n_obs, 0))
     return moment.influence.sum(axis=1)
-
-
-def _bend(
-    moment: FittedMoment,
-    gram: TiledGram,
-    jacobian: Float[np.ndarray, "n q p"],
-    slopes: Float[np.ndarray, "n p"],
-    units: Float[np.ndarray, " m"],
-    codes: Int[np.ndarray, " n"],
-) -> float:
-    """Return E h^3 + 2 ||mu'||^2 + 4 theta' E[h S' mu] over s^3, primes for moves along h."""
-    n, size = moment.n_obs, _size(units)
-    if size == 0:
-        return 0.0
-    along = (units / size)[codes]
-    theta = _total_influence(moment).T @ along / n
-    moved = along[:, None] * moment.residuals + jacobian @ theta
-    own = gram.diagonal() @ np.sum(moved**2, axis=1)
-    square = (np.sum(moved * gram.product(moved)) - own) / (n * (n - 1))
-    turned = theta @ (slopes.T @ along) / n
-    return float(np.mean((units / size) ** 3) + (2 * square + 4 * turned) / size)
-
-
-def _size(units: Float[np.ndarray, " m"]) -> float:
-    return float(np.sqrt(np.mean(units**2)))
 
 
 def _bias(
@@ -137,14 +105,6 @@ def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]
     sums = cluster_sums(errors, codes)
     m = len(sums)
     return float(np.sqrt(m / (m - 1) * np.sum(sums**2)) / len(errors))
-
-
-def _per_cluster(
-    errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " m"]:
-    """Return sums over clusters in units whose mean is that over the rows."""
-    sums = cluster_sums(errors, codes)
-    return len(sums) / len(errors) * sums
 
 
 def cluster_sums(
