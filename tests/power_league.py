@@ -12,6 +12,7 @@ of workers.
 
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -24,7 +25,17 @@ from statsmodels.stats.diagnostic import linear_reset
 
 import kcm
 from kcm.adapters import fitted_moment
-from kcm.kernels import ICM, Gaussian, MedianHeuristic, Orthant, Precomputed, Smooth, SmoothICM
+from kcm.kernels import (
+    ICM,
+    Gaussian,
+    Laplace,
+    Matern,
+    MedianHeuristic,
+    Orthant,
+    Precomputed,
+    Smooth,
+    SmoothICM,
+)
 
 N_OBS, LEVEL, REPLICATIONS, DIMENSIONS = 200, 0.05, 500, (1, 2, 5)
 DEPARTURES = {
@@ -114,7 +125,7 @@ def table(source, target):
 
 
 SCALES = 0.25, 0.5, 1.0, 2.0
-FAMILIES = {"Gaussian": "sqeuclidean", "Laplace": "cityblock", "Exponential": "euclidean"}
+FAMILIES = {"Gaussian": Gaussian, "Laplace": Laplace, "Exponential": partial(Matern, nu=0.5)}
 SUMS = [(0, 1), (2, 3), (0, 2), (1, 2)]
 WIDER = [f"{family}, {scale:g}" for family in FAMILIES for scale in SCALES]
 WIDER += ["Gaussian, 4", *(f"sum of {family}s" for family in FAMILIES)]
@@ -123,23 +134,19 @@ WIDER += [f"Gaussians, {SCALES[i]:g} and {SCALES[j]:g}" for i, j in SUMS]
 
 def pvalues_of_wider(cell):
     """Return the p-value with each kernel of `WIDER`; sums are of matrices of equal norm."""
-    fit, x = draw(*cell)
-    moment = fitted_moment(fit)
-    scaled = x / MedianHeuristic()(moment.conditioning)
-    found = {family: _matrices(scaled, family, SCALES) for family in FAMILIES}
+    moment = fitted_moment(draw(*cell)[0])
+    x = moment.conditioning
+    median = MedianHeuristic()(x)
+    found = {
+        name: [kcm.gram.matrix(kernel(scale * median), x) for scale in SCALES]
+        for name, kernel in FAMILIES.items()
+    }
     sums = [sum(map(_of_norm_one, matrices)) for matrices in found.values()]
     gaussians = [_of_norm_one(matrix) for matrix in found["Gaussian"]]
     pairs = [gaussians[i] + gaussians[j] for i, j in SUMS]
     alone = [matrix for matrices in found.values() for matrix in matrices]
-    all_of_them = [*alone, *_matrices(scaled, "Gaussian", [4.0]), *sums, *pairs]
-    return [of_matrix(moment, matrix) for matrix in all_of_them]
-
-
-def _matrices(x, family, scales):
-    distances = scipy.spatial.distance.cdist(x, x, FAMILIES[family])
-    if family == "Gaussian":
-        return [np.exp(-distances / (2 * scale**2)) for scale in scales]
-    return [np.exp(-distances / scale) for scale in scales]
+    widest = kcm.gram.matrix(Gaussian(4 * median), x)
+    return [of_matrix(moment, matrix) for matrix in [*alone, widest, *sums, *pairs]]
 
 
 def _of_norm_one(matrix):
