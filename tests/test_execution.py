@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-import textwrap
 
 import jax
 import numpy as np
 import pytest
 from kernel_cases import KERNELS
+from performance.memory import numbers_of, on_linux
 from refusals import messages
 
 import kcm
@@ -268,7 +268,7 @@ def test_an_interrupt_stops_the_work_and_leaves_nothing_behind():
 
 
 MEMORY = """
-import resource, numpy as np, kcm
+import numpy as np, kcm
 rng = np.random.default_rng(0)
 def problem(n):
     x, psi = rng.normal(size=(n, 3)), rng.normal(size=n)
@@ -280,13 +280,13 @@ null = {null}
 def run(moment):
     return kcm.KCMTest(null=null, method="{method}", memory_limit="256 MB").run(moment, rng=0)
 run(small)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = memory("VmHWM")
 result = run(large)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, result.pvalue)
+print((memory("VmHWM") - before) / 1e6, result.pvalue)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+@on_linux
 @pytest.mark.parametrize(
     ("method", "null"),
     [
@@ -295,10 +295,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, resul
     ],
 )
 def test_fifty_thousand_rows_within_256_megabytes(method, null):
-    program = textwrap.dedent(MEMORY).format(method=method, null=null)
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    growth, pvalue = map(float, run.stdout.split())
+    growth, pvalue = numbers_of(MEMORY.format(method=method, null=null))
     assert growth < 512  # MB; the n x n matrix takes 20 GB
     assert 0 < pvalue < 1

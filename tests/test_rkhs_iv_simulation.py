@@ -3,12 +3,10 @@
 Designs of Bennett, Kallus and Schnabel (2019). Results are printed (pytest -rP).
 """
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from linearmodels.iv import IV2SLS
+from performance.memory import numbers_of, on_linux
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV
 
@@ -105,21 +103,20 @@ def test_size_is_roughly_right(name):
 
 
 LARGE = """
-import resource, numpy as np
+import numpy as np
 from kcm.estimators.rkhs_iv import RKHSIV
 rng = np.random.default_rng(0)
 z, e = rng.uniform(-3, 3, (20_000, 2)), rng.normal(size=20_000)
 x = z[:, :1] + e[:, None] + rng.normal(0, 0.3, (20_000, 1))
 y = np.abs(x[:, 0]) + e
 fit = RKHSIV().fit(x, y, z)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+print(memory("VmHWM") / 1e9)
 print(np.mean((fit.predict(x) - np.abs(x[:, 0])) ** 2))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+@on_linux
 def test_twenty_thousand_rows_need_no_matrix_of_that_size():
-    run = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
-    gigabytes, error = (float(line) for line in run.stdout.split())
+    gigabytes, error = numbers_of(LARGE)
     assert gigabytes < 1.5  # K alone takes 3.2
     assert error < 0.1

@@ -10,25 +10,15 @@ before the call. Linux only.
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import memory
 from timing import ols_data, seconds
 
 ROUNDS = 3
-
-
-def memory(name: str) -> float:
-    """Return "VmRSS", the resident memory, or "VmHWM", its peak, of this process in bytes.
-
-    The peak that getrusage tells includes that of the process which started this one.
-    """
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024.0 if found else float("nan")
 
 
 def test_of(method: str, n: int) -> tuple[Callable[[], Any], Callable[[], Any]]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from performance.memory import on_linux
 from performance.timing import print_table
 
 HEADS = ["", "seconds", "growth of the peak, MB", "peak, MB", "left out", "p", "exact p within"]
@@ -27,7 +27,7 @@ def measure(road, n):
     return json.loads(found.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@on_linux
 def test_large_samples(benchmark):
     found = {name: measure(*case) for name, case in CASES.items()}
     rows = [
