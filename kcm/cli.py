@@ -346,7 +346,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_test(parser: argparse.ArgumentParser) -> None:
     """Add how the specification is tested."""
     parser.add_argument(
-        "--kernel", choices=KERNELS, help="default: gaussian, times kernels of categories"
+        "--kernel", choices=KERNELS, help="default: several kernels, the adaptive test"
     )
     parser.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
     parser.add_argument(

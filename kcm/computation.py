@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 import numpy as np
-from jaxtyping import Int
 
 from kcm.certificate import Certificate, pvalue_interval
 from kcm.contraction import Contraction, StatisticName, contract
@@ -20,7 +19,7 @@ from kcm.null import Null, NullDistribution
 from kcm.null.base import group_codes
 from kcm.residual_bounds import residual_bounds
 
-__all__ = ["Computation", "Method", "Outcome", "exact_outcome"]
+__all__ = ["Computation", "Method", "Outcome", "exact_outcome", "takes_all_pairs"]
 
 Method = Literal["auto", "exact", "low-rank"]
 
@@ -78,7 +77,8 @@ class Computation:
         if self.method == "low-rank":
             return problem.low_rank(tolerance)
         only_exact = problem.kernel.conditionally_positive or problem.null.needs_all_pairs
-        if self.method == "exact" or only_exact or problem.exact_work() <= EXACT_WORK:
+        all_pairs = takes_all_pairs(problem.moment, problem.null)
+        if self.method == "exact" or only_exact or all_pairs:
             return problem.exact()
         return _until_decided(problem, tolerance)
 
@@ -92,7 +92,7 @@ def _until_decided(problem: "_Problem", tolerance: float) -> Outcome:
         notes.append(f"{_left_open(outcome)}; tolerance lowered to {tolerance:g}")
         problem.rng.bit_generator.state = state
         outcome = problem.low_rank(tolerance)
-    if _open_levels(outcome) and problem.exact_work() <= VERIFYING_WORK:
+    if _open_levels(outcome) and _exact_work(problem.moment, problem.null) <= VERIFYING_WORK:
         notes.append(f"{_left_open(outcome)}; computed exactly")
         problem.rng.bit_generator.state = state
         outcome = problem.exact()
@@ -144,13 +144,14 @@ class _Problem:
         leaves out may then not be small, and the statistic must leave out the same.
         """
         gram = self._factored(tolerance)
-        exact = self.pass_work() <= EXACT_WORK and gram.residual_share <= tolerance
+        exact = _pass_work(self.moment) <= EXACT_WORK and gram.residual_share <= tolerance
         tiled = TiledGram(self.kernel, gram.points, self.execution)
         contraction = checked_contraction(self.moment, tiled if exact else gram, self.statistic)
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
-        bounds = residual_bounds(contraction, self._codes(), *unscaled)
+        codes = group_codes(self.null.groups, self.moment.n_obs)
+        bounds = residual_bounds(contraction, codes, *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
         found = "low-rank", gram.rank, gram.residual_share, exact, interval
         certificate = Certificate(*found, _missed(gram, tolerance))
@@ -171,20 +172,32 @@ class _Problem:
             and tolerance / REFINEMENT >= least_tolerance(n, self.execution)
         )
 
-    def exact_work(self) -> float:
-        """Return the products that the exact statistic and null law take."""
-        n, q = self.moment.residuals.shape
-        per_pair = self.null.products_per_pair(n, int(self._codes().max()) + 1, q)
-        return self.pass_work() + float(n**2 * per_pair)
 
-    def _codes(self) -> Int[np.ndarray, " n"]:
-        return group_codes(self.null.groups, self.moment.n_obs)
+def takes_all_pairs(moment: FittedMoment, null: Null, n_kernels: int = 1) -> bool:
+    """Tell whether the exact method is within the work that "auto" takes for it.
 
-    def pass_work(self) -> float:
-        """Return the products that the exact statistic takes."""
-        n, q = self.moment.residuals.shape
-        p = 0 if self.moment.jacobian is None else self.moment.jacobian.shape[2]
-        return float(n**2 * (KERNEL_COST + q * (1 + p)))
+    Parameters
+    ----------
+    moment : FittedMoment
+    null : Null
+    n_kernels : int
+        Default 1.
+    """
+    return n_kernels * _exact_work(moment, null) <= EXACT_WORK
+
+
+def _exact_work(moment: FittedMoment, null: Null) -> float:
+    """Return the products that the exact statistic of one kernel and its null law take."""
+    n, q = moment.residuals.shape
+    n_multipliers = int(group_codes(null.groups, n).max()) + 1
+    return _pass_work(moment) + float(n**2 * null.products_per_pair(n, n_multipliers, q))
+
+
+def _pass_work(moment: FittedMoment) -> float:
+    """Return the products that the exact statistic takes."""
+    n, q = moment.residuals.shape
+    p = 0 if moment.jacobian is None else moment.jacobian.shape[2]
+    return float(n**2 * (KERNEL_COST + q * (1 + p)))
 
 
 def exact_outcome(

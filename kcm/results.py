@@ -279,7 +279,7 @@ class KCMTestResult:
             *self._kernel_rows(),
             ("Null law", self.null_distribution.describe()),
             *_method_rows(self.certificate),
-            (f"Statistic ({self._statistic_words()})", f"{self.statistic:.6g}"),
+            *self._statistic_rows(),
             (f"Critical value ({level:.3g})", critical),
             ("p-value", pvalue_text(self.pvalue)),
             *_interval_row(self._pvalue_interval()),
@@ -336,6 +336,12 @@ class KCMTestResult:
             (f"Kernel {k}: p = {pvalue_text(one.pvalue)}", _starred(one.kernel, self.kernel))
             for k, one in tests
         )
+
+    def _statistic_rows(self) -> tuple[tuple[str, str], ...]:
+        words, value = self._statistic_words(), f"{self.statistic:.6g}"
+        if len(self.kernel_tests) == 1:
+            return ((f"Statistic ({words})", value),)
+        return (("Statistic", f"{value} = {words}"),)
 
     def _statistic_words(self) -> str:
         single = len(self.kernel_tests) == 1

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
-from kcm.computation import Method
+from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
+from kcm.kernels.frames import N_SCALES
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
@@ -60,10 +61,13 @@ def specification_test(
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index. Strings, booleans and categories are taken too.
     kernel : Kernel, "adaptive" or list of Kernel, optional
-        "adaptive" combines several bandwidths, and a list its kernels, as in
-        `kcm.KCMTest`. Default `kcm.kernels.Gaussian()` with the median heuristic, times kernels of
-        categories where there are such variables (`kcm.kernels.for_frame`); for
-        `EstimationResults` on their own conditioning variables, the kernel of the estimate.
+        "adaptive" combines Gaussian and Laplace kernels of several bandwidths, and a list its
+        kernels, as in `kcm.KCMTest`. Default "adaptive"; for `EstimationResults` on their own
+        conditioning variables, the kernel of the estimate. One kernel,
+        `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories where there
+        are such variables (`kcm.kernels.for_frame`), is the default where the five of "adaptive"
+        cannot be had: beyond 5e11 products for all of them (about 13,000 observations), with
+        `method="low-rank"`, `StudentizedNormal` and draws that `stop`.
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
@@ -109,11 +113,20 @@ def specification_test(
     null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
+    if kernel is None:
+        kernel = _default_kernel(moment, null, method)
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
     return test.run(moment, rng)
+
+
+def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:
+    """Return "adaptive" where all pairs are affordable with each of its kernels."""
+    if method == "low-rank" or not isinstance(null, Null) or not null.allows_several_kernels:
+        return None
+    return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
 
 
 def _with_aligned_groups(null: Null, fit: Any) -> Null:

@@ -116,3 +116,34 @@ def test_draws_that_stop_are_refused_with_several_kernels(fit):
     null = kcm.MultiplierBootstrap(999, stop="confidence")
     with pytest.raises(OptionError, match="leave `stop` out"):
         kcm.specification_test(fit, kernel="adaptive", null=null, rng=0)
+
+
+def test_it_is_the_default_of_a_fitted_model(fit):
+    result = kcm.specification_test(fit)
+    assert result.to_dict() == kcm.specification_test(fit, kernel="adaptive").to_dict()
+    drawn, same = (
+        kcm.specification_test(fit, kernel=kernel, null=kcm.MultiplierBootstrap(99), rng=0)
+        for kernel in (None, "adaptive")
+    )
+    assert drawn.to_dict() == same.to_dict()
+
+
+ONE_KERNEL = {
+    "draws that stop": {"null": kcm.MultiplierBootstrap(99, stop="besag-clifford"), "rng": 0},
+    "a law of narrow kernels": {"null": kcm.StudentizedNormal()},
+    "a factor": {"method": "low-rank"},
+}
+
+
+@pytest.mark.parametrize("options", ONE_KERNEL.values(), ids=ONE_KERNEL.keys())
+def test_one_kernel_is_the_default_where_five_cannot_be_had(fit, options):
+    result = kcm.specification_test(fit, **options)
+    alone = kcm.specification_test(fit, kernel=Gaussian(), **options)
+    assert result.to_dict() == alone.to_dict()
+
+
+def test_one_kernel_is_the_default_where_five_take_too_long(fit, monkeypatch):
+    """A pair takes 100 products with each kernel: value, statistic and jacobian, law."""
+    for work, n_kernels in ((5 * 100 * 150**2, 5), (5 * 100 * 150**2 - 1, 1)):
+        monkeypatch.setattr("kcm.computation.EXACT_WORK", work)
+        assert len(kcm.specification_test(fit).kernel_tests) == n_kernels

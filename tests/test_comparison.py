@@ -148,7 +148,9 @@ class TestEveryKindOfFit:
         made = [row.name for row in table.rows if row.consistent and row.computed]
         assert set(made) == {"KCM", "KCM adaptive", *KERNELS, "Hsiao-Li-Racine"}
 
-    @pytest.mark.parametrize(("name", "kernel"), [("KCM", None), ("KCM adaptive", "adaptive")])
+    @pytest.mark.parametrize(
+        ("name", "kernel"), [("KCM", kcm.kernels.Gaussian()), ("KCM adaptive", "adaptive")]
+    )
     def test_the_first_rows_are_the_specification_test(self, compared, name, kernel):
         fit, table, _ = compared
         row, result = table[name], kcm.specification_test(fit, kernel=kernel)
@@ -265,9 +267,11 @@ class TestData:
         before = data.copy(deep=True)
         fit = smf.ols("y ~ x + town + owner + C(school)", data).fit()
         result = kcm.specification_test(fit, conditioning=CONDITIONING)
+        kernel = kcm.kernels.for_frame(data[CONDITIONING])
+        alone = kcm.specification_test(fit, conditioning=CONDITIONING, kernel=kernel)
         table = kcm.compare_tests(fit, conditioning=CONDITIONING, rng=0)
         pd.testing.assert_frame_equal(data, before)
-        assert table["KCM"].pvalue == result.pvalue
+        assert (table["KCM"].pvalue, table["KCM adaptive"].pvalue) == (alone.pvalue, result.pvalue)
         assert table["KCM"].null_hypothesis == f"E[y - x'b | {', '.join(CONDITIONING)}] = 0"
         assert table["RESET"].computed
 

@@ -26,7 +26,8 @@ def fit(degree):
 
 def run(fit, statistic, null=None):
     data = kcm.datasets.load_cps71()
-    return kcm.specification_test(fit, data[["age"]], statistic=statistic, null=null, rng=71)
+    kernel = kcm.kernels.Gaussian()
+    return kcm.specification_test(fit, data[["age"]], kernel, statistic, null, rng=71)
 
 
 @everywhere

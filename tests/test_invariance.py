@@ -71,8 +71,10 @@ def test_order_of_conditioning_columns(data, null):
 @everywhere
 @pytest.mark.parametrize("factor", [1e-9, 1e9])
 def test_units_of_the_outcome(data, null, factor):
-    t, p = numbers(data, data[["a", "c"]], null=null)
-    same(numbers(data.assign(y=factor * data.y), data[["a", "c"]], null=null), (factor**2 * t, p))
+    moved, options = data.assign(y=factor * data.y), {"kernel": Gaussian(), "null": null}
+    t, p = numbers(data, data[["a", "c"]], **options)
+    same(numbers(moved, data[["a", "c"]], **options), (factor**2 * t, p))
+    same(numbers(moved, ["a", "b"], null=null), numbers(data, ["a", "b"], null=null))
 
 
 @pytest.mark.parametrize("method", ["exact", "low-rank"])

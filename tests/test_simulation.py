@@ -82,7 +82,8 @@ class TestNumbers:
         found = cell_study.run(rng=1, n_jobs=1).to_frame()
         seeds = seeds_of(1, cell_study.cells[0], 0)
         data, _ = formula(np.random.default_rng(seeds.data), N)
-        expected = kcm.specification_test(smf.ols("y ~ x", data).fit(), ["x", "z"]).pvalue
+        fit = smf.ols("y ~ x", data).fit()
+        expected = kcm.specification_test(fit, ["x", "z"], kcm.kernels.Gaussian()).pvalue
         assert found.pvalue[0] == pytest.approx(expected, rel=1e-9)
 
     def test_rows_of_the_comparison_are_those_of_compare_tests(self):

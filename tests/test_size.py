@@ -37,8 +37,8 @@ def rejection_rates(design, n, tests, n_replications=N_REPLICATIONS, level=0.05)
         data, draws = np.random.SeedSequence([n, replication]).spawn(2)
         moment = fitted_moment(design(np.random.default_rng(data), n))
         for name, options in tests.items():
-            rng = np.random.default_rng(draws)
-            rejected[name] += kcm.specification_test(moment, rng=rng, **options).pvalue <= level
+            result = kcm.KCMTest(**options).run(moment, np.random.default_rng(draws))
+            rejected[name] += result.pvalue <= level
     rates = {name: count / n_replications for name, count in rejected.items()}
     print(f"n = {n}: {rates}")
     return rates

@@ -1,20 +1,42 @@
-"""Size of the adaptive test beyond one regressor: nominal 5 %, n = 200, 1,000 replications a cell.
+"""Size of the adaptive test, the default: nominal 5 %, n = 200, 1,000 replications a cell.
 
 Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; rates are printed
 (pytest -rP).
 """
 
+import numpy as np
 import pytest
-from size_designs import DESIGNS, mixed
+from size_designs import DESIGNS, OTHER_MODELS, clustered, mixed
 from test_size import ADAPTIVE, rejection_rates
+
+import kcm
 
 pytestmark = pytest.mark.study
 
-NAMES = ("ols-d5-heteroskedastic", "logit", "2sls-over-identified")
-CELLS = {name: DESIGNS[name] for name in NAMES} | {"mixed": mixed}
+ALL_MODELS = DESIGNS | OTHER_MODELS
+WITH_DRAWS = {
+    "mixed": mixed,
+    **{name: DESIGNS[name] for name in ("ols-d5-heteroskedastic", "logit", "2sls-over-identified")},
+}
+CAUCHY = {"cauchy": ADAPTIVE["cauchy"]}
 
 
-@pytest.mark.parametrize("design", CELLS.values(), ids=CELLS.keys())
-def test_size(design):
+@pytest.mark.parametrize("design", WITH_DRAWS.values(), ids=WITH_DRAWS.keys())
+def test_size_with_draws(design):
     rates = rejection_rates(design, 200, ADAPTIVE)
     assert all(0.03 <= rate <= 0.07 for rate in rates.values()), rates
+
+
+# statsmodels' quantile regression often stops at its iteration limit, at the optimum
+@pytest.mark.filterwarnings("ignore:Maximum number of iterations")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:statsmodels")
+@pytest.mark.parametrize("design", ALL_MODELS.values(), ids=ALL_MODELS.keys())
+def test_size_of_every_model(design):
+    rates = rejection_rates(design, 200, CAUCHY)
+    assert 0.03 <= rates["cauchy"] <= 0.07, rates
+
+
+def test_size_in_clusters():
+    null = kcm.Asymptotic(groups=np.arange(200) // 5)
+    rates = rejection_rates(clustered(5), 200, {"cauchy": {"kernel": "adaptive", "null": null}})
+    assert 0.03 <= rates["cauchy"] <= 0.07, rates

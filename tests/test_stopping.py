@@ -290,10 +290,9 @@ class TestBootstrap:
         data = kcm.datasets.load_cps71().assign(town=np.arange(205) // 5)
         fit = smf.ols("logwage ~ age", data=data).fit()
         options = {"n_resamples": 999, "groups": "town"}
-        whole, short = (
-            kcm.specification_test(fit, null=kcm.MultiplierBootstrap(**options, stop=s), rng=1)
-            for s in (None, stop)
-        )
+        nulls = (kcm.MultiplierBootstrap(**options, stop=s) for s in (None, stop))
+        kernel = kcm.kernels.Gaussian()
+        whole, short = (kcm.specification_test(fit, kernel=kernel, null=n, rng=1) for n in nulls)
         law = short.null_distribution
         assert law.rule.name == stop
         expected = whole.null_distribution.draws[: len(law.draws)]

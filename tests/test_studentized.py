@@ -200,8 +200,9 @@ class TestDraws:
     def test_draws_that_stop_are_the_first_of_all_draws(self, stop, rng):
         x = rng.normal(size=(100, 1))
         fit = sm.OLS(rng.normal(size=100), sm.add_constant(x)).fit()
+        kernel = kcm.kernels.Gaussian()
         stopped, every = (
-            kcm.specification_test(fit, null=null, rng=2).null_distribution.draws
+            kcm.specification_test(fit, kernel=kernel, null=null, rng=2).null_distribution.draws
             for null in (
                 kcm.MultiplierBootstrap(299, studentize=True, stop=stop),
                 kcm.MultiplierBootstrap(299, studentize=True),

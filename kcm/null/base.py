@@ -84,6 +84,14 @@ class Null(abc.ABC):
         """Whether the law cannot be found from a low-rank factor of the Gram matrix."""
         return False
 
+    @property
+    def allows_several_kernels(self) -> bool:
+        """Whether tests with several kernels can be combined under this law.
+
+        `specification_test` takes one kernel by default where they cannot.
+        """
+        return True
+
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         """Return how many products per pair of rows the exact law takes, 0 where unknown.
 

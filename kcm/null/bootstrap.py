@@ -250,6 +250,11 @@ class MultiplierBootstrap(Null):
     def needs_all_pairs(self) -> bool:
         return bool(self.studentize)
 
+    @property
+    def allows_several_kernels(self) -> bool:
+        # draws that stop are others for each kernel
+        return self.stop is None
+
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         if n_multipliers < n_obs and n_multipliers <= MAX_CLUSTERS:
             return 2 * KERNEL_COST

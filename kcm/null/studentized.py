@@ -75,6 +75,11 @@ class StudentizedNormal(Null):
     def needs_all_pairs(self) -> bool:
         return True
 
+    @property
+    def allows_several_kernels(self) -> bool:
+        # normal at small bandwidths only
+        return False
+
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NormalLaw:
         """Return the law; `rng` is not used."""
         codes = group_codes(self.groups, contraction.n_obs)

@@ -15,6 +15,8 @@ __all__ = ["draw_null"]
 POINTS = 120
 # The law is drawn between these upper-tail probabilities.
 ENDS = (0.998, 0.0005)
+# No farther from the quartiles than so many of their distances: a Cauchy law has no tails to show.
+REACH = 12.0
 # A statistic farther out than this many widths of the law stands at the edge, as an arrow.
 FARTHEST = 2.0
 
@@ -54,7 +56,7 @@ def draw_null(
     """
     axes = new_axes(ax)
     if draws is None:
-        low, high = (law.critical_value(share) for share in ENDS)
+        low, high = _ends(law)
         middle, density = _density(law, low, high)
         axes.fill_between(middle, density, color=BAND, linewidth=0)
         axes.plot(middle, density, color=LINE, linewidth=1.0, label="null law")
@@ -71,6 +73,12 @@ def draw_null(
     axes.set_ylim(bottom=0)
     legend(axes)
     return axes
+
+
+def _ends(law: NullDistribution) -> tuple[float, float]:
+    lowest, first, third, highest = map(law.critical_value, (ENDS[0], 0.75, 0.25, ENDS[1]))
+    reach = REACH * (third - first)
+    return max(lowest, first - reach), min(highest, third + reach)
 
 
 def _density(
