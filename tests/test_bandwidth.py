@@ -1,13 +1,17 @@
 """Bandwidth rules against slow loops, the authors' numbers and their invariances."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import pdist
 
 from kcm.exceptions import DataError, TiedDistancesWarning
 from kcm.kernels import CoordinatewiseMedian, Gaussian, MedianHeuristic
+from kcm.kernels._median import mean_positive_distance, median_distance
 from kcm.kernels.bandwidth import MAX_ROWS
 
 
@@ -98,3 +102,36 @@ def test_a_constant_column_is_refused(rule, value, rng):
 def test_a_number_is_used_as_given(rng):
     x = 1e6 * rng.normal(size=(20, 2))
     assert repr(Gaussian(3.0).resolve(x)) == "Gaussian(bandwidth=3)"
+
+
+def _alternating(rng, n, d):
+    """Every fourth row is far away: rows at equal distances are not like the others."""
+    return 100.0 * (np.arange(n) % 4 == 3)[:, None] + 0.1 * rng.normal(size=(n, d))
+
+
+SAMPLES = {
+    "normal": lambda rng, n, d: rng.normal(size=(n, d)),
+    "three values": lambda rng, n, d: rng.integers(0, 3, size=(n, d)).astype(float),
+    "alternating": _alternating,
+    "heavy tails": lambda rng, n, d: rng.standard_cauchy(size=(n, d)),
+}
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+@pytest.mark.parametrize(("n", "d"), [(2, 1), (1_024, 3), (1_025, 2), (1_300, 5), (2_049, 1)])
+def test_the_median_of_all_distances_is_found_by_blocks(n, d, sample, rng):
+    """Referee: all distances at once, to the last bit."""
+    points = sample(rng, n, d) + np.arange(n)[:, None] * 1e-9
+    distances = pdist(points)
+    assert median_distance(points) == np.median(distances)
+    assert mean_positive_distance(points) == pytest.approx(distances.mean(), rel=1e-12)
+
+
+def test_the_median_holds_few_of_the_distances(rng):
+    """There are 67 MB of them."""
+    points = rng.normal(size=(4_096, 5))
+    tracemalloc.start()
+    median_distance(points)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6

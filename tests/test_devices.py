@@ -83,6 +83,30 @@ except kcm.OptionError as error:
 )
 
 
+BAR = (
+    PROBLEM
+    + """
+import sys, _thread, threading
+from kcm import _progress
+from kcm.gram import pieces
+mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+moment = problem(4_000)
+quiet = numbers(moment, mesh=mesh, progress=False)
+assert "tqdm" not in sys.modules
+_progress.SHOWN_FROM, pieces.CHUNK = 1e5, 1e6
+np.testing.assert_allclose(numbers(moment, mesh=mesh), quiet, rtol=1e-10, atol=1e-12)
+threading.Timer(1.0, _thread.interrupt_main).start()
+x = rng.normal(size=(100_000, 1))
+try:
+    gram.quadratic_form(Gaussian(1.0), x, x, mesh=mesh)
+except KeyboardInterrupt:
+    from tqdm import tqdm
+    assert not tqdm._instances
+    print("interrupted")
+"""
+)
+
+
 def environment(n_devices):
     return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
 
@@ -92,6 +116,15 @@ def test_eight_devices_equal_one():
         [sys.executable, "-c", EIGHT], capture_output=True, text=True, env=environment(8)
     )
     assert run.stdout.strip() == "equal", run.stderr
+
+
+def test_a_mesh_shows_a_bar_and_can_be_interrupted():
+    run = subprocess.run(
+        [sys.executable, "-c", BAR], capture_output=True, text=True, env=environment(4)
+    )
+    assert run.stdout.strip() == "interrupted", run.stderr
+    assert "Gram matrix" in run.stderr
+    assert "Low rank" in run.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="JAX has no collectives between processes here")

@@ -223,9 +223,9 @@ BAR = """
 import numpy as np
 from kcm import gram
 from kcm import _progress
-from kcm.gram import passes
+from kcm.gram import pieces
 from kcm.kernels import Gaussian
-_progress.SHOWN_FROM, passes.CHUNK = 1e5, 1e6
+_progress.SHOWN_FROM, pieces.CHUNK = 1e5, 1e6
 x = np.random.default_rng(0).normal(size=(3_000, 1))
 quiet = gram.quadratic_form(Gaussian(1.0), x, x, progress=False)
 import sys
@@ -246,9 +246,9 @@ INTERRUPTED = """
 import numpy as np, threading, _thread
 from kcm import gram
 from kcm import _progress
-from kcm.gram import passes
+from kcm.gram import pieces
 from kcm.kernels import Gaussian
-_progress.SHOWN_FROM, passes.CHUNK = 1e5, 1e7
+_progress.SHOWN_FROM, pieces.CHUNK = 1e5, 1e7
 x = np.random.default_rng(0).normal(size=(60_000, 1))
 gram.quadratic_form(Gaussian(1.0), x[:3_000], x[:3_000])
 threading.Timer(1.0, _thread.interrupt_main).start()

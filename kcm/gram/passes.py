@@ -1,27 +1,26 @@
 """One pass over the Gram matrix of a sample: from arrays of the host to sums on the host."""
 
-from collections.abc import Callable
-from functools import lru_cache, partial
+import math
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from kcm._progress import progress_bar
 from kcm._tiles import Layout, tiled, untiled
+from kcm.gram import pieces
 from kcm.gram.execution import Execution, as_device, double_arithmetic
+from kcm.gram.pieces import in_pieces
+from kcm.gram.ring import CUT, line_of_devices, one_row, ring_of_devices
 from kcm.gram.traversal import (
-    AXIS,
     LineVisit,
     Sums,
     Visit,
     Walk,
     walk_line,
-    walk_ring,
     walk_triangle,
     zero_line,
     zero_sums,
@@ -31,8 +30,6 @@ __all__ = ["KERNEL_COST", "fetched", "pass_over_pairs", "pass_over_rows", "place
 
 # Time of one kernel value in units of a product with it.
 KERNEL_COST = 32
-# Work between two looks at the progress bar, and chances to interrupt: about half a second.
-CHUNK = 2.5e10
 
 
 def pass_over_pairs(
@@ -63,7 +60,7 @@ def pass_over_pairs(
         if execution.mesh is None:
             sums = _on_one_device(visit, kernel, tiles, layout, execution)
         else:
-            sums = _ring(visit, execution.mesh)(kernel, tiles, jnp.int32(layout.count))
+            sums = ring_of_devices(visit, kernel, tiles, layout, _cost(tiles, layout), execution)
         total, by_row = jax.tree.map(np.asarray, sums)
     return Sums(total, jax.tree.map(lambda a: untiled(a, layout, n), by_row))
 
@@ -91,12 +88,9 @@ def pass_over_rows(
     per_row : int
         Products that a row takes.
     """
+    walk = _line_on_one_device if execution.mesh is None else line_of_devices
     with double_arithmetic():
-        if execution.mesh is None:
-            return _line_on_one_device(
-                visit, shared, tiles, layout, execution, layout.rows * per_row
-            )
-        return _line_of_devices(visit, execution.mesh)(shared, tiles, jnp.int32(layout.count))
+        return walk(visit, shared, tiles, layout, float(layout.rows * per_row), execution)
 
 
 def placed(rows: dict[str, np.ndarray], layout: Layout, execution: Execution) -> dict[str, Array]:
@@ -105,7 +99,7 @@ def placed(rows: dict[str, np.ndarray], layout: Layout, execution: Execution) ->
     with double_arithmetic():
         if execution.mesh is None:
             return jax.device_put(cut, as_device(execution.device))
-        sharding = NamedSharding(_line(execution.mesh), PartitionSpec(AXIS))
+        sharding = NamedSharding(one_row(execution.mesh), CUT)
         return {
             name: jax.make_array_from_callback(v.shape, sharding, v.__getitem__)
             for name, v in cut.items()
@@ -121,6 +115,12 @@ def fetched(tiles: Array, layout: Layout, n: int) -> np.ndarray:
     return untiled(np.asarray(tiles), layout, n)
 
 
+def _cost(tiles: dict[str, Array], layout: Layout) -> float:
+    """Return the products that a pair of tiles takes."""
+    n_columns = sum(math.prod(value.shape[2:]) for name, value in tiles.items() if name != "x")
+    return float(layout.rows**2 * (n_columns + KERNEL_COST))
+
+
 def _on_one_device(
     visit: Visit,
     kernel: Any,
@@ -128,35 +128,17 @@ def _on_one_device(
     layout: Layout,
     execution: Execution,
 ) -> Sums:
-    n_pairs = layout.count * (layout.count + 1) // 2
-    n_columns = sum(value[0, 0].size for name, value in tiles.items() if name != "x")
-    cost = float(layout.rows**2 * (n_columns + KERNEL_COST))
-    if n_pairs * cost <= CHUNK:
+    n_pairs, cost = layout.count * (layout.count + 1) // 2, _cost(tiles, layout)
+    if n_pairs * cost <= pieces.CHUNK:
         return _whole(visit, kernel, tiles, layout.count)
 
     def advance(state: Any, first: int, last: int) -> Any:
         return _advance(visit, kernel, tiles, state, layout.count, last - first)
 
-    start = _start(visit, kernel, tiles)
-    return _in_pieces(advance, start, n_pairs, cost, "Gram matrix", execution)[0]
-
-
-def _in_pieces(
-    advance: Callable[[Any, int, int], Any],
-    state: Any,
-    count: int,
-    cost: float,
-    label: str,
-    execution: Execution,
-) -> Any:
-    """Advance a state by pieces of work, between which a bar moves and the user may interrupt."""
-    step = max(1, int(CHUNK / cost))
-    with progress_bar(count * cost, label, execution.progress) as done:
-        for first in range(0, count, step):
-            last = min(first + step, count)
-            state = jax.block_until_ready(advance(state, first, last))
-            done((last - first) * cost)
-    return state
+    with progress_bar(n_pairs * cost, "Gram matrix", execution.progress) as done:
+        state = in_pieces(advance, _start(visit, kernel, tiles), n_pairs, cost, done)
+    sums: Sums = state[0]
+    return sums
 
 
 @partial(jax.jit, static_argnames="visit")
@@ -182,15 +164,15 @@ def _line_on_one_device(
     shared: Any,
     tiles: dict[str, Array],
     layout: Layout,
+    cost: float,
     execution: Execution,
-    cost: int,
 ) -> Sums:
-    if layout.count * cost <= CHUNK:
+    if layout.count * cost <= pieces.CHUNK:
         return _line_whole(visit, shared, tiles, layout.count)
     advance = partial(_line_advance, visit, shared, tiles)
-    start = _line_start(visit, shared, tiles)
-    sums: Sums = _in_pieces(advance, start, layout.count, cost, "Low rank", execution)
-    return sums
+    with progress_bar(layout.count * cost, "Low rank", execution.progress) as done:
+        start = _line_start(visit, shared, tiles)
+        return in_pieces(advance, start, layout.count, cost, done)
 
 
 @partial(jax.jit, static_argnames="visit")
@@ -208,41 +190,3 @@ def _line_advance(
     visit: LineVisit, shared: Any, tiles: dict[str, Array], sums: Sums, first: Any, last: Any
 ) -> Sums:
     return walk_line(visit, shared, tiles, sums, first, last)
-
-
-@lru_cache(maxsize=64)
-def _line_of_devices(visit: LineVisit, mesh: jax.sharding.Mesh) -> Callable[..., Sums]:
-    """Return the compiled pass in which each device visits its own tiles."""
-
-    def summed(shared: Any, rows: dict[str, Array], n_tiles: Array) -> Sums:
-        zeros = zero_line(visit, shared, rows)
-        total, by_row = walk_line(visit, shared, rows, zeros, 0, n_tiles)
-        return Sums(lax.psum(total, AXIS), by_row)
-
-    return _over_devices(summed, mesh, Sums(PartitionSpec(), PartitionSpec(AXIS)))
-
-
-@lru_cache(maxsize=64)
-def _ring(visit: Visit, mesh: jax.sharding.Mesh) -> Callable[..., Sums]:
-    """Return the compiled ring over the devices of a mesh; every process gets all sums."""
-
-    def gathered(kernel: Any, rows: dict[str, Array], n_tiles: Array) -> Sums:
-        total, by_row = walk_ring(visit, kernel, rows, n_tiles)
-        whole = partial(lax.all_gather, axis_name=AXIS, tiled=True)
-        return Sums(total, jax.tree.map(whole, by_row))
-
-    return _over_devices(gathered, mesh, PartitionSpec())
-
-
-def _over_devices(
-    program: Callable[..., Sums], mesh: jax.sharding.Mesh, results: Any
-) -> Callable[..., Sums]:
-    """Compile a program of (shared values, rows, number of tiles) for rows cut among devices."""
-    everywhere, rows = PartitionSpec(), PartitionSpec(AXIS)
-    specs = {"in_specs": (everywhere, rows, everywhere), "out_specs": results}
-    return jax.jit(jax.shard_map(program, mesh=_line(mesh), check_vma=False, **specs))
-
-
-def _line(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
-    """Return the devices of a mesh in one row."""
-    return jax.sharding.Mesh(mesh.devices.ravel(), (AXIS,))

@@ -1,8 +1,8 @@
 """The walk over the tiles of the upper triangle: the one loop behind every contraction.
 
 What happens at a pair of tiles is a `Visit`; the walk adds up what the visits return. On one
-device the pairs (i, j), i <= j, are walked in one compiled loop. On a mesh each device holds its
-own rows, and the rows of the others travel round a ring; each pair of devices meets once.
+device the pairs (i, j), i <= j, are walked in one compiled loop; on a mesh each device walks its
+own pairs, and pairs with the rows of others (`kcm.gram.ring`).
 """
 
 from collections.abc import Callable
@@ -17,16 +17,17 @@ from jaxtyping import Array, Bool, Int
 __all__ = [
     "Found",
     "LineVisit",
+    "Pair",
     "Sums",
     "Visit",
+    "Walk",
     "walk_line",
-    "walk_ring",
+    "walk_rectangle",
     "walk_triangle",
     "zero_line",
     "zero_sums",
 ]
 
-AXIS = "shards"
 WHOLE = 2**31 - 1
 
 
@@ -64,7 +65,7 @@ class Walk(NamedTuple):
 
     n_tiles: Int[Array, ""] | int
     upper: bool = True
-    step: int = 1
+    step: Int[Array, ""] | int = 1
     parity: Int[Array, ""] | int = 0
 
     def start(self, i: Int[Array, ""]) -> Int[Array, ""]:
@@ -115,12 +116,13 @@ def walk_triangle(
 def walk_rectangle(
     visit: Visit,
     kernel: Any,
-    rows: dict[str, Array],
-    others: dict[str, Array],
-    sums: tuple[Any, Any, Any],
+    both: tuple[dict[str, Array], dict[str, Array]],
+    state: tuple[tuple[Any, Any, Any], Pair],
     walk: Walk,
-) -> tuple[Any, Any, Any]:
-    """Visit pairs of tiles of two sets; add to the total and to the rows of either set."""
+    n_pairs: Int[Array, ""] | int = WHOLE,
+) -> tuple[tuple[Any, Any, Any], Pair]:
+    """Visit the next pairs of tiles of two sets; add to the total and to the rows of either set."""
+    rows, others = both
 
     def visit_pair(state: tuple[Any, Pair]) -> tuple[Any, Pair]:
         (total, own, away), (i, j) = state
@@ -128,7 +130,7 @@ def walk_rectangle(
         sums = _add(total, found.total), _add_to(own, i, found.first)
         return (*sums, _add_to(away, j, found.second)), walk.after((i, j))
 
-    return _repeat(visit_pair, (sums, walk.first()), walk.n_tiles, WHOLE)[0]
+    return _repeat(visit_pair, state, walk.n_tiles, n_pairs)
 
 
 def zero_line(visit: LineVisit, shared: Any, rows: dict[str, Array]) -> Sums:
@@ -158,22 +160,6 @@ def walk_line(
     return lax.fori_loop(first, last, step, sums)
 
 
-def walk_ring(visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""]) -> Sums:
-    """Visit all pairs among the rows of all devices; for use inside `jax.shard_map`."""
-    size, me = lax.axis_size(AXIS), lax.axis_index(AXIS)
-    zeros = zero_sums(visit, kernel, rows)
-    first = Walk(n_tiles).first()
-    (total, own), _ = walk_triangle(visit, kernel, rows, (zeros, first), n_tiles)
-    others, away = rows, zeros.rows
-    for step in range(1, size // 2 + 1):
-        others, away = _pass_on((others, away), -1)
-        walk = Walk(n_tiles, upper=False)
-        if 2 * step == size:  # two devices meet twice: either takes half of the pairs
-            walk = Walk(n_tiles, upper=False, step=2, parity=(me >= step).astype(jnp.int32))
-        total, own, away = walk_rectangle(visit, kernel, rows, others, (total, own, away), walk)
-    return Sums(lax.psum(total, AXIS), _add(own, _pass_on(away, size // 2)))
-
-
 def _repeat(
     visit_pair: Callable[[tuple[Any, Pair]], tuple[Any, Pair]],
     state: tuple[Any, Pair],
@@ -200,10 +186,3 @@ def _add(old: Any, new: Any) -> Any:
 
 def _add_to(rows: Any, place: Array, new: Any) -> Any:
     return jax.tree.map(lambda a, b: a.at[place].add(b.astype(a.dtype)), rows, new)
-
-
-def _pass_on(values: Any, by: int) -> Any:
-    """Pass values round the ring: what device k holds goes to device k + by."""
-    size = lax.axis_size(AXIS)
-    pairs = [(k, (k + by) % size) for k in range(size)]
-    return jax.tree.map(lambda leaf: lax.ppermute(leaf, AXIS, pairs), values)

@@ -6,11 +6,11 @@ from typing import Any, final
 
 import equinox as eqx
 import numpy as np
-import scipy
 from jaxtyping import Float
 
 from kcm._variation import check_varies, rows_by_value
 from kcm.exceptions import OptionError, TiedDistancesWarning
+from kcm.kernels._median import mean_positive_distance, median_distance
 from kcm.kernels._parameters import (
     Numbers,
     Parameter,
@@ -78,8 +78,8 @@ class MedianHeuristic(BandwidthRule):
         """Return the bandwidths of the columns of x."""
         x = np.asfortranarray(x)
         deviation = _deviations(x)
-        distances = scipy.spatial.distance.pdist(_at_most(MAX_ROWS, x) / deviation)
-        return deviation * (_median_distance(distances) / np.sqrt(2.0))
+        distance = _middle_distance(_at_most(MAX_ROWS, x) / deviation)
+        return deviation * (distance / np.sqrt(2.0))
 
 
 @final
@@ -189,8 +189,8 @@ def _at_most(n_rows: int, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d
     return x[rows_by_value(x)[chosen]] - centre
 
 
-def _median_distance(distances: Float[np.ndarray, " k"]) -> float:
-    median = float(np.median(distances, overwrite_input=True))
+def _middle_distance(points: Float[np.ndarray, "n d"]) -> float:
+    median = median_distance(points)
     if median > 0:
         return median
     warnings.warn(
@@ -199,7 +199,7 @@ def _median_distance(distances: Float[np.ndarray, " k"]) -> float:
         TiedDistancesWarning,
         stacklevel=2,
     )
-    return float(distances[distances > 0].mean())
+    return mean_positive_distance(points)
 
 
 def _median_square(column: Float[np.ndarray, " n"]) -> float:
