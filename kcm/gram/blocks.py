@@ -22,17 +22,17 @@ SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def gram_block(
-    kernel: Kernel, x: Float[Array, "r d"], y: Float[Array, "s d"], same: Bool[Array, ""] | bool
+    kernel: Kernel, x: Float[Array, "r d"], y: Float[Array, "s d"], same: bool
 ) -> Float[Array, "r s"]:
     """Return k(x_a, y_b) of two tiles; `same` tells that they are one tile.
 
     The diagonal is taken from the definition: a fast `cross` gives k(x, x) only up to rounding,
     which is large where the bandwidth is far smaller than the spread of the points.
     """
-    if same is False:
-        return kernel.cross(x, y)
-    own = same & jnp.eye(len(x), len(y), dtype=bool)
-    return jnp.where(own, kernel.diagonal(x)[:, None], kernel.cross(x, y))
+    values = kernel.cross(x, y)
+    if not same:
+        return values
+    return jnp.where(jnp.eye(len(x), dtype=bool), kernel.diagonal(x)[:, None], values)
 
 
 def in_precision(
@@ -107,4 +107,4 @@ def _values(kernel: Any, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k m 
 
 @jax.jit
 def _evaluated(kernels: tuple[Kernel, ...], x: Float[Array, "m d"]) -> Float[Array, "k m m"]:
-    return jnp.stack([gram_block(kernel, x, x, jnp.array(True)) for kernel in kernels])
+    return jnp.stack([gram_block(kernel, x, x, True) for kernel in kernels])

@@ -1,12 +1,10 @@
 """Quadratic forms and products with a Gram matrix, in one pass for many columns and kernels."""
 
-from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from kcm._options import check_option
 from kcm._validation import as_float_columns, view_float_columns
@@ -20,6 +18,9 @@ from kcm.gram.traversal import Found
 from kcm.kernels import Kernel
 
 __all__ = ["matvec", "product", "quadratic_form", "quadratic_forms"]
+
+# Rows of a block below which a product costs more than its operations.
+SMALLEST_HALF = 128
 
 
 def quadratic_form(
@@ -192,29 +193,28 @@ def product(
     return np.concatenate(parts, axis=1) * size
 
 
-def visit_forms(
-    family: Family, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
-) -> Found:
+def visit_forms(family: Family, a: dict[str, Array], b: dict[str, Array], same: bool) -> Found:
     """Add v_a' K_ab v_b, twice where the tiles differ, for each kernel and column."""
-    # two programs: the diagonal of the matrix is looked at in few tiles only
-    once, twice = partial(_forms, family, True), partial(_forms, family, False)
-    return Found(lax.cond(same, once, lambda a, b: 2 * twice(a, b), a, b))
+    blocks = [block.astype(a["v"].dtype) for block in family.blocks(a["x"], b["x"], same)]
+    if same:
+        return Found(jnp.stack([_symmetric_form(block, a["v"]) for block in blocks]))
+    return Found(2 * jnp.stack([_form(block, a["v"], b["v"]) for block in blocks]))
 
 
-def _forms(
-    family: Family, same: bool, a: dict[str, Array], b: dict[str, Array]
-) -> Float[Array, "k m"]:
-    blocks = family.blocks(a["x"], b["x"], same)
-    return jnp.stack([_form(block.astype(a["v"].dtype), a["v"], b["v"]) for block in blocks])
-
-
-def visit_products(
-    kernel: Kernel, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
-) -> Found:
+def visit_products(kernel: Kernel, a: dict[str, Array], b: dict[str, Array], same: bool) -> Found:
     """Add K_ab v_b to the first tile's rows and, where they differ, K_ba v_a to the other's."""
     block = gram_block(kernel, a["x"], b["x"], same).astype(a["v"].dtype)
-    mirrored = lax.cond(same, jnp.zeros_like, lambda v: block.T @ v, a["v"])
-    return Found((), block @ b["v"], mirrored)
+    return Found((), block @ b["v"], jnp.zeros_like(a["v"]) if same else block.T @ a["v"])
+
+
+def _symmetric_form(block: Float[Array, "r r"], v: Float[Array, "r m"]) -> Float[Array, " m"]:
+    """Return v' block v; products below the diagonal of a symmetric block are not made again."""
+    half = len(v) // 2
+    if v.shape[1] == 1 or half < SMALLEST_HALF:
+        return _form(block, v, v)
+    own = _symmetric_form(block[:half, :half], v[:half])
+    other = _symmetric_form(block[half:, half:], v[half:])
+    return own + other + 2 * _form(block[:half, half:], v[:half], v[half:])
 
 
 def _form(

@@ -124,6 +124,6 @@ def _matrices(
 ) -> Float[Array, "b m m"]:
     def add(k: Int[Array, ""], values: Float[Array, "b m m"]) -> Float[Array, "b m m"]:
         kernel, sample = jax.tree.map(lambda leaf: leaf[k], (kernels, x))
-        return values.at[k].set(gram_block(kernel, sample, sample, jnp.array(True)))
+        return values.at[k].set(gram_block(kernel, sample, sample, True))
 
     return lax.fori_loop(0, count, add, jnp.zeros((len(x), x.shape[1], x.shape[1]), x.dtype))

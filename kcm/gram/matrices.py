@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -136,7 +135,7 @@ def _diagonal(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, " n"]:
 
 @jax.jit
 def _matrix(kernel: Kernel, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
-    return gram_block(kernel, x, x, jnp.array(True))
+    return gram_block(kernel, x, x, True)
 
 
 @jax.jit

@@ -20,10 +20,10 @@ from kcm.gram.traversal import (
     Sums,
     Visit,
     Walk,
+    walk_diagonal,
     walk_line,
     walk_triangle,
     zero_line,
-    zero_sums,
 )
 
 __all__ = ["KERNEL_COST", "fetched", "pass_over_pairs", "pass_over_rows", "placed"]
@@ -128,28 +128,31 @@ def _on_one_device(
     layout: Layout,
     execution: Execution,
 ) -> Sums:
-    n_pairs, cost = layout.count * (layout.count + 1) // 2, _cost(tiles, layout)
-    if n_pairs * cost <= pieces.CHUNK:
+    n_pairs, cost = layout.count * (layout.count - 1) // 2, _cost(tiles, layout)
+    if (n_pairs + layout.count) * cost <= pieces.CHUNK:
         return _whole(visit, kernel, tiles, layout.count)
 
     def advance(state: Any, first: int, last: int) -> Any:
         return _advance(visit, kernel, tiles, state, layout.count, last - first)
 
     with progress_bar(n_pairs * cost, "Gram matrix", execution.progress) as done:
-        state = in_pieces(advance, _start(visit, kernel, tiles), n_pairs, cost, done)
+        start = _start(visit, kernel, tiles, layout.count)
+        state = in_pieces(advance, start, n_pairs, cost, done)
     sums: Sums = state[0]
     return sums
 
 
 @partial(jax.jit, static_argnames="visit")
 def _whole(visit: Visit, kernel: Any, tiles: dict[str, Array], n_tiles: Any) -> Sums:
-    start = zero_sums(visit, kernel, tiles), Walk(n_tiles).first()
-    return walk_triangle(visit, kernel, tiles, start, n_tiles)[0]
+    start = walk_diagonal(visit, kernel, tiles, n_tiles), Walk(n_tiles).first()
+    # the program for one tile has no room for others
+    one = tiles["x"].shape[0] == 1
+    return start[0] if one else walk_triangle(visit, kernel, tiles, start, n_tiles)[0]
 
 
 @partial(jax.jit, static_argnames="visit")
-def _start(visit: Visit, kernel: Any, tiles: dict[str, Array]) -> Any:
-    return zero_sums(visit, kernel, tiles), Walk(1).first()
+def _start(visit: Visit, kernel: Any, tiles: dict[str, Array], n_tiles: Any) -> Any:
+    return walk_diagonal(visit, kernel, tiles, n_tiles), Walk(n_tiles).first()
 
 
 @partial(jax.jit, static_argnames="visit", donate_argnames="state")

@@ -24,6 +24,7 @@ from kcm.gram.traversal import (
     Sums,
     Visit,
     Walk,
+    walk_diagonal,
     walk_line,
     walk_rectangle,
     walk_triangle,
@@ -115,7 +116,8 @@ def ring_of_devices(
         With a mesh.
     """
     programs = _ring_programs(visit, execution.mesh)
-    legs, state = _legs(layout.count, execution.n_devices), programs.start(kernel, tiles)
+    legs = _legs(layout.count, execution.n_devices)
+    state = programs.start(kernel, tiles, layout.count)
     with progress_bar(sum(leg.n_pairs for leg in legs) * cost, *_bar(LABEL, execution)) as done:
         for leg in legs:
             state = programs.turn(state, layout.count, leg) if leg.hop else state
@@ -154,7 +156,7 @@ def _bar(label: str, execution: Execution) -> tuple[str, bool]:
 
 
 def _legs(n_tiles: int, size: int) -> list[Leg]:
-    legs = [Leg(0, 1, n_tiles * (n_tiles + 1) // 2)]
+    legs = [Leg(0, 1, n_tiles * (n_tiles - 1) // 2)]
     for hop in range(1, size // 2 + 1):
         stride = 2 if 2 * hop == size else 1
         legs.append(Leg(hop, stride, n_tiles * -(-n_tiles // stride)))
@@ -178,9 +180,10 @@ def _advance(
 
 @lru_cache(maxsize=64)
 def _ring_programs(visit: Visit, mesh: jax.sharding.Mesh) -> RingPrograms:
-    def start(kernel: Any, rows: Rows) -> Travel:
-        sums = zero_sums(visit, kernel, rows)
-        return Travel(_lifted(sums.total), sums.rows, sums.rows, rows, _lifted(Walk(1).first()))
+    def start(kernel: Any, rows: Rows, n_tiles: Array) -> Travel:
+        total, own = walk_diagonal(visit, kernel, rows, n_tiles)
+        away = zero_sums(visit, kernel, rows).rows
+        return Travel(_lifted(total), own, away, rows, _lifted(Walk(n_tiles).first()))
 
     def among_own(kernel: Any, rows: Rows, state: Travel, n_tiles: Array, n_pairs: Array) -> Travel:
         before = Sums(_lowered(state.total), state.own), _lowered(state.pair)
@@ -208,7 +211,7 @@ def _ring_programs(visit: Visit, mesh: jax.sharding.Mesh) -> RingPrograms:
         return Sums(lax.psum(_lowered(state.total), AXIS), jax.tree.map(whole, by_row))
 
     return RingPrograms(
-        _compiled(start, mesh, (ALL, CUT), CUT),
+        _compiled(start, mesh, (ALL, CUT, ALL), CUT),
         _compiled(among_own, mesh, (ALL, CUT, CUT, ALL, ALL), CUT),
         _compiled(with_others, mesh, (ALL, CUT, CUT, ALL, ALL, ALL), CUT),
         _compiled(turn, mesh, (CUT, ALL, ALL), CUT),

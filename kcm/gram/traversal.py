@@ -1,8 +1,8 @@
 """The walk over the tiles of the upper triangle: the one loop behind every contraction.
 
 What happens at a pair of tiles is a `Visit`; the walk adds up what the visits return. On one
-device the pairs (i, j), i <= j, are walked in one compiled loop; on a mesh each device walks its
-own pairs, and pairs with the rows of others (`kcm.gram.ring`).
+device the tiles of the diagonal and then the pairs (i, j), i < j, are walked in compiled loops; on
+a mesh each device walks its own pairs, and pairs with the rows of others (`kcm.gram.ring`).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Int
 
 __all__ = [
     "Found",
@@ -21,6 +21,7 @@ __all__ = [
     "Sums",
     "Visit",
     "Walk",
+    "walk_diagonal",
     "walk_line",
     "walk_rectangle",
     "walk_triangle",
@@ -55,13 +56,13 @@ class Sums(NamedTuple):
 
 
 # kernel, rows of the first tile, rows of the second, whether they are the same tile
-Visit = Callable[[Any, dict[str, Array], dict[str, Array], Bool[Array, ""]], Found]
+Visit = Callable[[Any, dict[str, Array], dict[str, Array], bool], Found]
 LineVisit = Callable[[Any, dict[str, Array]], Sums]
 Pair = tuple[Int[Array, ""], Int[Array, ""]]
 
 
 class Walk(NamedTuple):
-    """An order of tile pairs: row i starts at i (upper triangle) or at (i + parity) mod step."""
+    """An order of tile pairs: row i starts after i (upper triangle) or at (i + parity) mod step."""
 
     n_tiles: Int[Array, ""] | int
     upper: bool = True
@@ -69,7 +70,7 @@ class Walk(NamedTuple):
     parity: Int[Array, ""] | int = 0
 
     def start(self, i: Int[Array, ""]) -> Int[Array, ""]:
-        return i if self.upper else (i + self.parity) % self.step
+        return i + 1 if self.upper else (i + self.parity) % self.step
 
     def first(self) -> Pair:
         zero = jnp.zeros((), jnp.int32)
@@ -78,6 +79,9 @@ class Walk(NamedTuple):
     def after(self, pair: Pair) -> Pair:
         return self._within(pair[0], pair[1] + self.step)
 
+    def n_rows(self) -> Int[Array, ""] | int:
+        return self.n_tiles - 1 if self.upper else self.n_tiles
+
     def _within(self, i: Int[Array, ""], j: Int[Array, ""]) -> Pair:
         over = j >= self.n_tiles
         return jnp.where(over, i + 1, i), jnp.where(over, self.start(i + 1), j)
@@ -85,12 +89,29 @@ class Walk(NamedTuple):
 
 def zero_sums(visit: Visit, kernel: Any, rows: dict[str, Array]) -> Sums:
     """Return the sums before the first visit."""
-    tile = {name: value[0] for name, value in rows.items()}
-    shapes = jax.eval_shape(partial(visit, kernel), tile, tile, jnp.array(True))
+
+    def visited(tile: dict[str, Array]) -> Found:
+        return visit(kernel, tile, tile, False)
+
     n_tiles = next(iter(rows.values())).shape[0]
+    shapes = jax.eval_shape(visited, _tile(rows, 0))
     total = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float64), shapes.total)
     by_row = jax.tree.map(lambda s: jnp.zeros((n_tiles, *s.shape), jnp.float64), shapes.first)
     return Sums(total, by_row)
+
+
+def walk_diagonal(
+    visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""] | int
+) -> Sums:
+    """Visit each tile with itself: the first of the sums."""
+
+    def visit_tile(i: Array, sums: Sums) -> Sums:
+        tile = _tile(rows, i)
+        found = visit(kernel, tile, tile, True)
+        by_row = _add_to(_add_to(sums.rows, i, found.first), i, found.second)
+        return Sums(_add(sums.total, found.total), by_row)
+
+    return lax.fori_loop(0, n_tiles, visit_tile, zero_sums(visit, kernel, rows))
 
 
 def walk_triangle(
@@ -98,19 +119,19 @@ def walk_triangle(
     kernel: Any,
     rows: dict[str, Array],
     state: tuple[Sums, Pair],
-    n_tiles: Int[Array, ""],
+    n_tiles: Int[Array, ""] | int,
     n_pairs: Int[Array, ""] | int = WHOLE,
 ) -> tuple[Sums, Pair]:
-    """Visit the next `n_pairs` pairs of the upper triangle, and add to the sums."""
+    """Visit the next `n_pairs` pairs above the diagonal, and add to the sums."""
     walk = Walk(n_tiles)
 
     def visit_pair(state: tuple[Sums, Pair]) -> tuple[Sums, Pair]:
         sums, (i, j) = state
-        found = visit(kernel, _tile(rows, i), _tile(rows, j), i == j)
+        found = visit(kernel, _tile(rows, i), _tile(rows, j), False)
         by_row = _add_to(_add_to(sums.rows, i, found.first), j, found.second)
         return Sums(_add(sums.total, found.total), by_row), walk.after((i, j))
 
-    return _repeat(visit_pair, state, n_tiles, n_pairs)
+    return _repeat(visit_pair, state, walk.n_rows(), n_pairs)
 
 
 def walk_rectangle(
@@ -126,11 +147,11 @@ def walk_rectangle(
 
     def visit_pair(state: tuple[Any, Pair]) -> tuple[Any, Pair]:
         (total, own, away), (i, j) = state
-        found = visit(kernel, _tile(rows, i), _tile(others, j), jnp.array(False))
+        found = visit(kernel, _tile(rows, i), _tile(others, j), False)
         sums = _add(total, found.total), _add_to(own, i, found.first)
         return (*sums, _add_to(away, j, found.second)), walk.after((i, j))
 
-    return _repeat(visit_pair, state, walk.n_tiles, n_pairs)
+    return _repeat(visit_pair, state, walk.n_rows(), n_pairs)
 
 
 def zero_line(visit: LineVisit, shared: Any, rows: dict[str, Array]) -> Sums:
@@ -163,12 +184,12 @@ def walk_line(
 def _repeat(
     visit_pair: Callable[[tuple[Any, Pair]], tuple[Any, Pair]],
     state: tuple[Any, Pair],
-    n_tiles: Int[Array, ""] | int,
+    n_rows: Int[Array, ""] | int,
     n_pairs: Int[Array, ""] | int,
 ) -> tuple[Any, Pair]:
     def unfinished(counted: tuple[tuple[Any, Pair], Array]) -> Array:
         (_, (i, _)), count = counted
-        return (i < n_tiles) & (count < n_pairs)
+        return (i < n_rows) & (count < n_pairs)
 
     def step(counted: tuple[tuple[Any, Pair], Array]) -> tuple[tuple[Any, Pair], Array]:
         return visit_pair(counted[0]), counted[1] + 1

@@ -10,7 +10,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from kcm import _tiles, gram
 from kcm._tiles import Layout, bucket
@@ -194,38 +194,38 @@ def _assign_tiles(
 
 
 def _block(
-    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
+    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: bool
 ) -> Float[Array, "r r"]:
     """Return one tile of the n x n form before clusters are summed, without its factor."""
     values = gram_block(kernel, a["x"], b["x"], same).astype(a["removed"].dtype)
-    removed = jnp.where(same, jnp.diag(a["removed"]), jnp.zeros_like(values))
+    kept = values - jnp.diag(a["removed"]) if same else values
     return (
-        (values - removed) * (a["residuals"] @ b["residuals"].T)
+        kept * (a["residuals"] @ b["residuals"].T)
         + a["projection"] @ b["influence"].T
         + a["influence"] @ b["projection"].T
     )
 
 
-def visit_sums(
-    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
-) -> Found:
+def visit_sums(kernel: Any, a: dict[str, Array], b: dict[str, Array], same: bool) -> Found:
     """Add the squares off the diagonal to the total, and the diagonal to the rows."""
     block = _block(kernel, a, b, same)
     if "labels" in a:
         block = _sum_labels(block, a["labels"], b["labels"], *block.shape)
-    own = jnp.where(same, jnp.diagonal(block), jnp.zeros_like(block[0]))
-    squares = jnp.sum(block**2, dtype=jnp.float64) - jnp.sum(own**2, dtype=jnp.float64)
-    return Found(jnp.where(same, 1.0, 2.0) * squares, own, jnp.zeros_like(own))
+    squares, none = jnp.sum(block**2, dtype=jnp.float64), jnp.zeros_like(block[0])
+    if not same:
+        return Found(2 * squares, none, none)
+    own = jnp.diagonal(block)
+    return Found(squares - jnp.sum(own**2, dtype=jnp.float64), own, none)
 
 
 def visit_matrix(
-    kernel_and_room: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
+    kernel_and_room: Any, a: dict[str, Array], b: dict[str, Array], same: bool
 ) -> Found:
     """Add a tile, and its mirror image, to the m x m matrix; `room` has m rows."""
     kernel, room = kernel_and_room
     m = len(room)
     summed = _sum_labels(_block(kernel, a, b, same), a["labels"], b["labels"], m, m)
-    return Found(summed + jnp.where(same, jnp.zeros_like(summed), summed.T))
+    return Found(summed if same else summed + summed.T)
 
 
 def _sum_labels(

@@ -172,17 +172,15 @@ def _pairs(q: int) -> list[tuple[int, int]]:
     return [(c, e) for c in range(q) for e in range(c, q)]
 
 
-def visit_projected(
-    kernel: Any, a: dict[str, Array], b: dict[str, Array], same: Bool[Array, ""]
-) -> Found:
+def visit_projected(kernel: Any, a: dict[str, Array], b: dict[str, Array], same: bool) -> Found:
     """Add v'K_0 v, and the sum of the squares of r_i'P_ij r_j off the diagonal."""
     values = gram_block(kernel, a["x"], b["x"], same)
-    own = same & jnp.eye(len(a["x"]), len(b["x"]), dtype=bool)
+    own = jnp.eye(len(a["x"]), len(b["x"]), dtype=bool) if same else jnp.zeros_like(values, bool)
     left, right = (t["v"].reshape(len(t["v"]), -1) for t in (a, b))
     kept = values - jnp.where(own, a["removed"][:, None], jnp.zeros_like(values))
     forms = jnp.sum(left * (kept @ right), axis=0).reshape(a["v"].shape[1:])
     squares = _sum_of_squares(_blocks(jnp.where(own, 0.0, values), own, a, b), a, b)
-    times = jnp.where(same, 1.0, 2.0)
+    times = 1.0 if same else 2.0
     return Found((times * jnp.sum(forms, axis=0), times * squares))
 
 
