@@ -17,7 +17,7 @@ import kcm
 from kcm.cli import main
 from kcm.exceptions import DataError, OptionError
 from kcm.moments import FittedMoment
-from kcm.reporting.words import frequency, limits, verdict
+from kcm.reporting.words import CHOSEN, frequency, limits, verdict
 
 CODE = "kcm.specification_test(fit) < 1"
 TESTS = ["KCM", "RESET", "Sargan"]
@@ -129,6 +129,11 @@ class TestFile:
         page = read(result.report(tmp_path / "report.html"))
         assert len(page.images) == 1 + 2 * 2 + 1
         assert "By x2, equation 2." in page.words
+
+    def test_a_kernel_that_was_chosen_by_looking_is_said_to_be(self, fit, written, tmp_path):
+        alone = kcm.specification_test(fit, kernel=kcm.kernels.Gaussian())
+        assert CHOSEN in read(written).words
+        assert CHOSEN not in read(alone.report(tmp_path / "report.html")).words
 
     def test_the_energy_kernel_has_the_picture_of_the_gaussian(self, fit, tmp_path):
         result = kcm.specification_test(fit, kernel=kcm.kernels.Energy(), statistic="V")

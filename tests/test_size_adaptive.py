@@ -1,4 +1,4 @@
-"""Size of the adaptive test, the default: nominal 5 %, n = 200, 1,000 replications a cell.
+"""Size of the adaptive test, the default: nominal 5 %, 1,000 replications a cell.
 
 Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; rates are printed
 (pytest -rP).
@@ -7,7 +7,7 @@ Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; ra
 import numpy as np
 import pytest
 from size_designs import DESIGNS, OTHER_MODELS, clustered, mixed
-from test_size import ADAPTIVE, rejection_rates
+from test_size import ADAPTIVE, BOUNDS, rejection_rates
 
 import kcm
 
@@ -34,6 +34,13 @@ def test_size_with_draws(design):
 def test_size_of_every_model(design):
     rates = rejection_rates(design, 200, CAUCHY)
     assert 0.03 <= rates["cauchy"] <= 0.07, rates
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS.keys())
+def test_size_in_small_samples(design):
+    low, high = BOUNDS[100]
+    rates = rejection_rates(design, 100, CAUCHY)
+    assert low <= rates["cauchy"] <= high, rates
 
 
 def test_size_in_clusters():

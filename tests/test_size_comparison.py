@@ -1,6 +1,6 @@
-"""Size of the omnibus rows of a comparison: nominal 5 %, 1,000 replications a cell.
+"""Size of the omnibus rows of a comparison: nominal 5 %, 1,000 replications a cell or 2,000.
 
-The Monte Carlo standard error of a rate of .05 is .007. Rates are printed (pytest -rP).
+The Monte Carlo standard error of a rate of .05 is .007, or .005. Rates are printed (pytest -rP).
 """
 
 import numpy as np
@@ -35,10 +35,13 @@ def _three(spread):
     return design
 
 
+# Of the first 1,000 samples of the third cell Lavergne and Patilea's test rejects .071, of 5,000
+# .053: there are 2,000.
 CELLS = {
-    "ols-d1-homoskedastic": DESIGNS["ols-d1-normal"],
-    "ols-d1-heteroskedastic": DESIGNS["ols-d1-heteroskedastic"],
-    "ols-d3-homoskedastic": _three(lambda x: np.ones(len(x))),
+    "ols-d1-homoskedastic": (DESIGNS["ols-d1-normal"], 1_000),
+    "ols-d1-heteroskedastic": (DESIGNS["ols-d1-heteroskedastic"], 1_000),
+    "ols-d3-homoskedastic": (_three(lambda x: np.ones(len(x))), 2_000),
+    "ols-d3-heteroskedastic": (_three(lambda x: np.sqrt(0.1 + 0.1 * x[:, 0] ** 2)), 1_000),
 }
 AT_LEVERAGE = _three(lambda x: np.sqrt(0.1 + 0.1 * np.sum(x**2, axis=1)))
 
@@ -57,9 +60,9 @@ def rejection_rates(design, names, n_replications=N_REPLICATIONS):
     return rates
 
 
-@pytest.mark.parametrize("design", CELLS.values(), ids=CELLS.keys())
-def test_size(design):
-    rates = rejection_rates(design, OMNIBUS)
+@pytest.mark.parametrize(("design", "n_replications"), CELLS.values(), ids=CELLS.keys())
+def test_size(design, n_replications):
+    rates = rejection_rates(design, OMNIBUS, n_replications)
     assert all(0.03 <= rate <= 0.07 for rate in rates.values()), rates
 
 

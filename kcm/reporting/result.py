@@ -49,6 +49,9 @@ class Reported(Protocol):
     @property
     def conditioning_names(self) -> tuple[str, ...]: ...
 
+    @property
+    def kernel_tests(self) -> Sequence[Any]: ...
+
     def summary(self, level: float) -> Summary: ...
 
     def plot_null(self, level: float, ax: Any) -> Any: ...
@@ -86,7 +89,9 @@ def report_page(
         Section("question", "The question", paragraphs(asked)),
         _verdict(result, level),
         Section("summary", "The test", table(result.summary(level)) + _null_law(result, level)),
-        Section("where", "Where the model fails", "".join(_where(embedding))),
+        Section(
+            "where", "Where the model fails", "".join(_where(embedding, len(result.kernel_tests)))
+        ),
         Section("limits", "What the test can and cannot detect", _limits(embedding)),
         *([] if comparison is None else [_comparison(comparison)]),
         Section(
@@ -113,14 +118,15 @@ def _null_law(result: Reported, level: float) -> str:
     return picture(lambda ax: result.plot_null(level, ax), told, caption)
 
 
-def _where(embedding: Any) -> Iterator[str]:
+def _where(embedding: Any, n_kernels: int) -> Iterator[str]:
     """Return a picture by variable and equation, and the contributions of several variables."""
+    labels, q = embedding.moment.labels, embedding.moment.n_components
     yield paragraphs(
         "The mean of the residual near each value, with a band that holds everywhere at once with "
         "95 % probability. Where the band leaves zero, drawn thicker, the model is wrong. Each "
-        "picture is about one variable alone."
+        "picture is about one variable alone.",
+        *((words.CHOSEN,) if n_kernels > 1 and len(labels.conditioning) == 1 else ()),
     )
-    labels, q = embedding.moment.labels, embedding.moment.n_components
     figures = [_witness(embedding, n, c) for n in labels.conditioning for c in range(q)]
     yield f'<div class="figures">{"".join(figures)}</div>'
     if len(labels.conditioning) > 1:

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from kcm.report import pvalue_text
 
-__all__ = ["frequency", "limits", "question", "verdict"]
+__all__ = ["CHOSEN", "frequency", "limits", "question", "verdict"]
+
+CHOSEN = (
+    "The picture is that of the kernel with the smallest p-value. As that kernel was chosen by "
+    "looking, its band leaves zero a little more often than it says where the model is right."
+)
 
 
 def question(residual: str, names: Sequence[str], theta: str, n_obs: int) -> str:
