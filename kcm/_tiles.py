@@ -8,8 +8,9 @@ from jaxtyping import Shaped
 
 __all__ = ["Layout", "bucket", "layout_of", "padded_points", "tiled", "untiled"]
 
-# Most rows of a tile: a 1,024 x 1,024 block stays in the processor's last cache.
-TILE = 1_024
+# Most rows of a tile: a block of a million values stays in the processor's last cache. With a power
+# of two the rows of a block would share the same few lines of the first.
+TILE = 1_000
 # Up to this many rows one tile holds all; above it, symmetry saves more than a second tile costs.
 ONE_TILE = 512
 # Sizes are rounded up to a multiple of this.
@@ -35,7 +36,7 @@ class Layout:
     Examples
     --------
     >>> layout_of(3_000)
-    Layout(rows=1024, count=3, capacity=3, shards=1)
+    Layout(rows=1000, count=3, capacity=3, shards=1)
     """
 
     rows: int

@@ -220,11 +220,17 @@ def _symmetric_form(block: Float[Array, "r r"], v: Float[Array, "r m"]) -> Float
 def _form(
     block: Float[Array, "r s"], left: Float[Array, "r m"], right: Float[Array, "s m"]
 ) -> Float[Array, " m"]:
-    # one column: product and sum are fused with the kernel, whose values are not written then
     if left.shape[1] == 1:
-        products = left[:, 0] * jnp.sum(block * right.T, axis=1)
+        products = left[:, 0] * _times_column(block, right[:, 0])
         return jnp.sum(products, dtype=jnp.float64)[None]
     return jnp.sum(left * (block @ right), axis=0).astype(jnp.float64)
+
+
+def _times_column(block: Float[Array, "r s"], column: Float[Array, " s"]) -> Float[Array, " r"]:
+    """Return block @ column; doubles, too many for the near cache, are summed as they arise."""
+    if block.dtype == jnp.float64:
+        return jnp.sum(block * column[None], axis=1)
+    return block @ column
 
 
 def _inputs(

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
@@ -9,7 +10,7 @@ from kcm.kernels._parameters import Numbers
 
 __all__ = ["centre_of", "half_squares", "safe_root", "squared_distance"]
 
-CENTRE_POINTS = 16
+CENTRE_POINTS = 9
 
 
 def squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
@@ -32,8 +33,18 @@ def half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Floa
 
 
 def centre_of(points: Columns) -> Point:
-    """Return the median of a few of the points: a mean would be dragged away by one far point."""
-    return jnp.median(points[:: max(1, len(points) // CENTRE_POINTS)], axis=0)
+    """Return a middle one of a few points: a mean would be dragged away by one far point.
+
+    It is the median of three medians of three, which needs no sorting.
+    """
+    chosen = points[np.arange(CENTRE_POINTS) * len(points) // CENTRE_POINTS]
+    return _middle(*_middle(chosen[:3], chosen[3:6], chosen[6:]))
+
+
+def _middle(
+    a: Float[Array, "*shape"], b: Float[Array, "*shape"], c: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    return jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
 
 
 def _half_norms(points: Columns) -> Float[Array, "n 1"]:

@@ -57,7 +57,7 @@ def prototype(data):
 
         def visit(total, pair):
             i, j = pair
-            block = 2 * tiles[i] @ tiles[j].T - squares[i][:, None] - squares[j]
+            block = 2 * tiles[i] @ tiles[j].T - squares[i][:, None] - squares[j][None]
             form = columns[i] @ (jnp.exp(block) @ columns[j])
             return total + jnp.where(i == j, 1.0, 2.0) * form, None
 
