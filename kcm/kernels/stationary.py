@@ -26,7 +26,7 @@ class Gaussian(DistanceKernel):
 
     .. math:: k(x, y) = \exp\bigl(-\tfrac12 \textstyle\sum_j (x_j - y_j)^2 / h_j^2\bigr)
 
-    Integrally strictly positive definite, smooth: the default of the library.
+    Integrally strictly positive definite, smooth: the default of `KCMTest`.
 
     Parameters
     ----------
