@@ -118,13 +118,14 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
-@pytest.mark.parametrize(("n", "d"), [(2, 1), (1_024, 3), (1_025, 2), (1_300, 5), (2_049, 1)])
+@pytest.mark.parametrize(("n", "d"), [(5, 1), (1_024, 3), (1_025, 2), (1_300, 5), (2_049, 1)])
 def test_the_median_of_all_distances_is_found_by_blocks(n, d, sample, rng):
     """Referee: all distances at once, to the last bit."""
-    points = sample(rng, n, d) + np.arange(n)[:, None] * 1e-9
+    points = sample(rng, n, d)
     distances = pdist(points)
+    mean = distances[distances > 0].mean()
     assert median_distance(points) == np.median(distances)
-    assert mean_positive_distance(points) == pytest.approx(distances.mean(), rel=1e-12)
+    assert mean_positive_distance(points) == pytest.approx(mean, rel=1e-12)
 
 
 def test_the_median_holds_few_of_the_distances(rng):

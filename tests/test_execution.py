@@ -1,5 +1,6 @@
 """Precision, memory, devices and families of kernels. Referee: the plain double computation."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -217,6 +218,24 @@ def test_a_new_size_compiles_nothing_new(rng):
     gram.quadratic_form(Gaussian(1.0), x, v)
     gram.quadratic_form(Gaussian(2.0), x[:7_500], v[:7_500])
     assert gram.passes._whole._cache_size() == before
+
+
+def test_no_piece_of_long_work_is_longer_than_told(rng, monkeypatch):
+    """Three tiles: each with itself and each pair is a piece, and the bar counts all of them."""
+    told, works = [], []
+
+    @contextlib.contextmanager
+    def bar(work, label, shown):
+        works.append(work)
+        yield told.append
+
+    monkeypatch.setattr(gram.passes, "progress_bar", bar)
+    x = rng.normal(size=(3_000, 1))
+    whole = gram.quadratic_form(Gaussian(1.0), x, x)
+    monkeypatch.setattr(gram.pieces, "CHUNK", 1.0)
+    np.testing.assert_allclose(gram.quadratic_form(Gaussian(1.0), x, x), whole, rtol=1e-12)
+    assert len(told) == 6
+    assert sum(told) == works[-1]
 
 
 BAR = """

@@ -14,7 +14,7 @@ from kcm._tiles import Layout, tiled, untiled
 from kcm.gram import pieces
 from kcm.gram.execution import Execution, as_device, double_arithmetic
 from kcm.gram.pieces import in_pieces
-from kcm.gram.ring import CUT, line_of_devices, one_row, ring_of_devices
+from kcm.gram.ring import CUT, LABEL, LINE_LABEL, line_of_devices, one_row, ring_of_devices
 from kcm.gram.traversal import (
     LineVisit,
     Sums,
@@ -24,6 +24,7 @@ from kcm.gram.traversal import (
     walk_line,
     walk_triangle,
     zero_line,
+    zero_sums,
 )
 
 __all__ = ["KERNEL_COST", "fetched", "pass_over_pairs", "pass_over_rows", "placed"]
@@ -135,24 +136,32 @@ def _on_one_device(
     def advance(state: Any, first: int, last: int) -> Any:
         return _advance(visit, kernel, tiles, state, layout.count, last - first)
 
-    with progress_bar(n_pairs * cost, "Gram matrix", execution.progress) as done:
-        start = _start(visit, kernel, tiles, layout.count)
-        state = in_pieces(advance, start, n_pairs, cost, done)
-    sums: Sums = state[0]
-    return sums
+    on_diagonal, start = partial(_on_diagonal, visit, kernel, tiles), _start(visit, kernel, tiles)
+    with progress_bar((n_pairs + layout.count) * cost, LABEL, execution.progress) as done:
+        sums = in_pieces(on_diagonal, start, layout.count, cost, done)
+        state = sums, Walk(layout.count).first()
+        state = in_pieces(advance, state, n_pairs, cost, done)
+    return state[0]
 
 
 @partial(jax.jit, static_argnames="visit")
 def _whole(visit: Visit, kernel: Any, tiles: dict[str, Array], n_tiles: Any) -> Sums:
-    start = walk_diagonal(visit, kernel, tiles, n_tiles), Walk(n_tiles).first()
-    # the program for one tile has no room for others
-    one = tiles["x"].shape[0] == 1
-    return start[0] if one else walk_triangle(visit, kernel, tiles, start, n_tiles)[0]
+    sums = walk_diagonal(visit, kernel, tiles, zero_sums(visit, kernel, tiles), 0, n_tiles)
+    if tiles["x"].shape[0] == 1:  # this program has no room for other tiles
+        return sums
+    return walk_triangle(visit, kernel, tiles, (sums, Walk(n_tiles).first()), n_tiles)[0]
 
 
 @partial(jax.jit, static_argnames="visit")
-def _start(visit: Visit, kernel: Any, tiles: dict[str, Array], n_tiles: Any) -> Any:
-    return walk_diagonal(visit, kernel, tiles, n_tiles), Walk(n_tiles).first()
+def _start(visit: Visit, kernel: Any, tiles: dict[str, Array]) -> Sums:
+    return zero_sums(visit, kernel, tiles)
+
+
+@partial(jax.jit, static_argnames="visit", donate_argnames="sums")
+def _on_diagonal(
+    visit: Visit, kernel: Any, tiles: dict[str, Array], sums: Sums, first: Any, last: Any
+) -> Sums:
+    return walk_diagonal(visit, kernel, tiles, sums, first, last)
 
 
 @partial(jax.jit, static_argnames="visit", donate_argnames="state")
@@ -173,7 +182,7 @@ def _line_on_one_device(
     if layout.count * cost <= pieces.CHUNK:
         return _line_whole(visit, shared, tiles, layout.count)
     advance = partial(_line_advance, visit, shared, tiles)
-    with progress_bar(layout.count * cost, "Low rank", execution.progress) as done:
+    with progress_bar(layout.count * cost, LINE_LABEL, execution.progress) as done:
         start = _line_start(visit, shared, tiles)
         return in_pieces(advance, start, layout.count, cost, done)
 

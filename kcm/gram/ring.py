@@ -32,7 +32,7 @@ from kcm.gram.traversal import (
     zero_sums,
 )
 
-__all__ = ["line_of_devices", "one_row", "ring_of_devices"]
+__all__ = ["CUT", "LABEL", "LINE_LABEL", "line_of_devices", "one_row", "ring_of_devices"]
 
 AXIS = "shards"
 LABEL, LINE_LABEL = "Gram matrix", "Low rank"
@@ -79,6 +79,7 @@ class RingPrograms(NamedTuple):
     """Compiled steps of a pass over pairs."""
 
     start: Callable[..., Travel]
+    on_diagonal: Callable[..., Travel]
     among_own: Callable[..., Travel]
     with_others: Callable[..., Travel]
     turn: Callable[..., Travel]
@@ -116,12 +117,15 @@ def ring_of_devices(
         With a mesh.
     """
     programs = _ring_programs(visit, execution.mesh)
-    legs = _legs(layout.count, execution.n_devices)
-    state = programs.start(kernel, tiles, layout.count)
-    with progress_bar(sum(leg.n_pairs for leg in legs) * cost, *_bar(LABEL, execution)) as done:
+    legs, count = _legs(layout.count, execution.n_devices), layout.count
+    work = (count + sum(leg.n_pairs for leg in legs)) * cost
+    on_diagonal = partial(programs.on_diagonal, kernel, tiles)
+    with progress_bar(work, *_bar(LABEL, execution)) as done:
+        start = programs.start(kernel, tiles, count)
+        state = in_pieces(on_diagonal, start, count, cost, done)
         for leg in legs:
-            state = programs.turn(state, layout.count, leg) if leg.hop else state
-            advance = partial(_advance, programs, kernel, tiles, layout.count, leg)
+            state = programs.turn(state, count, leg) if leg.hop else state
+            advance = partial(_advance, programs, kernel, tiles, count, leg)
             state = in_pieces(advance, state, leg.n_pairs, cost, done)
     return programs.finish(state)
 
@@ -181,9 +185,13 @@ def _advance(
 @lru_cache(maxsize=64)
 def _ring_programs(visit: Visit, mesh: jax.sharding.Mesh) -> RingPrograms:
     def start(kernel: Any, rows: Rows, n_tiles: Array) -> Travel:
-        total, own = walk_diagonal(visit, kernel, rows, n_tiles)
-        away = zero_sums(visit, kernel, rows).rows
-        return Travel(_lifted(total), own, away, rows, _lifted(Walk(n_tiles).first()))
+        total, own = zero_sums(visit, kernel, rows)
+        return Travel(_lifted(total), own, own, rows, _lifted(Walk(n_tiles).first()))
+
+    def on_diagonal(kernel: Any, rows: Rows, state: Travel, first: Array, last: Array) -> Travel:
+        before = Sums(_lowered(state.total), state.own)
+        total, own = walk_diagonal(visit, kernel, rows, before, first, last)
+        return state._replace(total=_lifted(total), own=own)
 
     def among_own(kernel: Any, rows: Rows, state: Travel, n_tiles: Array, n_pairs: Array) -> Travel:
         before = Sums(_lowered(state.total), state.own), _lowered(state.pair)
@@ -212,6 +220,7 @@ def _ring_programs(visit: Visit, mesh: jax.sharding.Mesh) -> RingPrograms:
 
     return RingPrograms(
         _compiled(start, mesh, (ALL, CUT, ALL), CUT),
+        _compiled(on_diagonal, mesh, (ALL, CUT, CUT, ALL, ALL), CUT),
         _compiled(among_own, mesh, (ALL, CUT, CUT, ALL, ALL), CUT),
         _compiled(with_others, mesh, (ALL, CUT, CUT, ALL, ALL, ALL), CUT),
         _compiled(turn, mesh, (CUT, ALL, ALL), CUT),

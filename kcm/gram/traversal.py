@@ -101,9 +101,14 @@ def zero_sums(visit: Visit, kernel: Any, rows: dict[str, Array]) -> Sums:
 
 
 def walk_diagonal(
-    visit: Visit, kernel: Any, rows: dict[str, Array], n_tiles: Int[Array, ""] | int
+    visit: Visit,
+    kernel: Any,
+    rows: dict[str, Array],
+    sums: Sums,
+    first: Int[Array, ""] | int,
+    last: Int[Array, ""] | int,
 ) -> Sums:
-    """Visit each tile with itself: the first of the sums."""
+    """Visit tiles with themselves, and add to the sums."""
 
     def visit_tile(i: Array, sums: Sums) -> Sums:
         tile = _tile(rows, i)
@@ -111,7 +116,7 @@ def walk_diagonal(
         by_row = _add_to(_add_to(sums.rows, i, found.first), i, found.second)
         return Sums(_add(sums.total, found.total), by_row)
 
-    return lax.fori_loop(0, n_tiles, visit_tile, zero_sums(visit, kernel, rows))
+    return lax.fori_loop(first, last, visit_tile, sums)
 
 
 def walk_triangle(

@@ -175,7 +175,7 @@ def _pairs(q: int) -> list[tuple[int, int]]:
 def visit_projected(kernel: Any, a: dict[str, Array], b: dict[str, Array], same: bool) -> Found:
     """Add v'K_0 v, and the sum of the squares of r_i'P_ij r_j off the diagonal."""
     values = gram_block(kernel, a["x"], b["x"], same)
-    own = jnp.eye(len(a["x"]), len(b["x"]), dtype=bool) if same else jnp.zeros_like(values, bool)
+    own = jnp.eye(len(values), dtype=bool) if same else jnp.zeros(values.shape, bool)
     left, right = (t["v"].reshape(len(t["v"]), -1) for t in (a, b))
     kept = values - jnp.where(own, a["removed"][:, None], jnp.zeros_like(values))
     forms = jnp.sum(left * (kept @ right), axis=0).reshape(a["v"].shape[1:])
