@@ -131,7 +131,7 @@ def _result(
     result = kcm.specification_test(
         fitted.fit,
         conditioning=fitted.conditioning,
-        kernel=None if options.kernel is None else resolve_name(KERNELS[options.kernel])(),
+        kernel=resolve_name(KERNELS[name])() if (name := options.kernel) in KERNELS else name,
         statistic=options.statistic,
         null=null,
         rng=options.rng,
@@ -346,7 +346,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_test(parser: argparse.ArgumentParser) -> None:
     """Add how the specification is tested."""
     parser.add_argument(
-        "--kernel", choices=KERNELS, help="default: several kernels, the adaptive test"
+        "--kernel", choices=(*KERNELS, "adaptive"), help="default: adaptive, several kernels"
     )
     parser.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
     parser.add_argument(

@@ -53,6 +53,17 @@ def test_json_is_the_python_result(run):
     assert json.loads(out) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "kernel"), [("adaptive", "adaptive"), ("laplace", kcm.kernels.Laplace())]
+)
+def test_a_kernel_by_name_is_that_of_python(run, name, kernel):
+    fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
+    expected = kcm.specification_test(fit, kernel=kernel).to_dict()
+    code, out, _ = run(FORMULA, "--data", "cps71", "--kernel", name, "--json")
+    assert code == 0
+    assert json.loads(out) == expected
+
+
 @pytest.mark.parametrize("stop", ["besag-clifford", "confidence"])
 def test_draws_that_stop_are_those_of_python(run, stop):
     fit = smf.ols(FORMULA, data=kcm.datasets.load_cps71()).fit()
