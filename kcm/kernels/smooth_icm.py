@@ -83,7 +83,9 @@ class SmoothICM(BandwidthKernel):
     -----
     The penalised maximum over directions of Lavergne and Patilea (2008) is not a kernel: it depends
     on the residuals, and a null law has to repeat the maximisation in every draw. Choose the one
-    direction without looking at the residuals, or on other data.
+    direction without looking at the residuals, or on other data. A maximum without a penalty is a
+    list of kernels, ``[SmoothICM(directions=b) for b in directions]``, with
+    `kcm.MultiplierBootstrap`: the smallest p-value over directions, in the same draws.
 
     With drawn directions the order of the columns matters a little.
 
