@@ -30,6 +30,7 @@ from kcm.exceptions import (
 
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels, simulation
+    from kcm.combination import PenalizedMaximum
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
@@ -69,6 +70,7 @@ __all__ = [
     "MomentLabels",
     "MultiplierBootstrap",
     "OptionError",
+    "PenalizedMaximum",
     "RegularizationBiasWarning",
     "SaturatedModelError",
     "StudentizedNormal",
@@ -105,6 +107,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "KCMTestResult": "kcm.results:KCMTestResult",
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
+        "PenalizedMaximum": "kcm.combination:PenalizedMaximum",
         "StudentizedNormal": "kcm.null:StudentizedNormal",
         "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",

@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
-from kcm.combination import Combined, combined
+from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
@@ -40,14 +40,14 @@ class KCMTest:
 
     Parameters
     ----------
-    kernel : Kernel, "adaptive" or list of Kernel, optional
+    kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" takes Gaussians at 1/4, 1 and 2 times the median heuristic, and Laplace kernels
         at 1 and 2 times (times the kernels of categories), so that slow, fast and local
         departures are found, and combines their p-values: by the Cauchy combination, or with
         a bootstrap null by the smallest p-value in the same draws. A list of kernels is combined
-        in the same way. Default `Gaussian()`, with the median heuristic on the conditioning
-        columns; where some hold categories, strings or booleans, the product kernel of
-        `kcm.kernels.for_frame`.
+        in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with the median
+        heuristic on the conditioning columns; where some hold categories, strings or booleans, the
+        product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
@@ -105,7 +105,7 @@ class KCMTest:
     True
     """
 
-    kernel: Kernel | Sequence[Kernel] | Literal["adaptive"] | None = None
+    kernel: Kernel | Sequence[Kernel] | PenalizedMaximum | Literal["adaptive"] | None = None
     statistic: StatisticName = "U"
     null: Null | None = None
     method: Method = "auto"
@@ -167,7 +167,7 @@ class KCMTest:
         kernels = kernels_on(moment, self.kernel)
         outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = together(outcomes, self.statistic)
+        found = together(outcomes, self)
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
@@ -212,12 +212,13 @@ def projected(moment: FittedMoment, projection: str) -> FittedMoment:
 def _check_kernel(kernel: Any) -> None:
     several = isinstance(kernel, list | tuple) and len(kernel) > 0
     given = kernel if several else [kernel]
-    if kernel is None or _is_adaptive(kernel) or all(isinstance(k, Kernel) for k in given):
+    if kernel is None or _is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
         return
-    raise OptionError(
-        "`kernel` must be a kernel such as kcm.kernels.Gaussian(), a list of one kernel or more, "
-        f'or "adaptive"; got {kernel!r}.'
-    )
+    if not all(isinstance(k, Kernel) for k in given):
+        raise OptionError(
+            "`kernel` must be a kernel such as kcm.kernels.Gaussian(), a list of one kernel or "
+            f'more, kcm.PenalizedMaximum(...) or "adaptive"; got {kernel!r}.'
+        )
 
 
 def _is_adaptive(kernel: Any) -> bool:
@@ -240,13 +241,15 @@ def _outcomes(
     return outcomes
 
 
-def together(outcomes: Sequence[Outcome], statistic: StatisticName) -> Combined:
-    """Return the one outcome, or the combination of several."""
-    if len(outcomes) > 1:
-        return combined(outcomes)
-    (one,) = outcomes
-    found = one.contraction.statistic, one.law, one.certificate
-    return Combined(*found, statistic, 0, one.pvalue)
+def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
+    """Return the one outcome, the one chosen of several, or their combination."""
+    if len(outcomes) == 1:
+        (one,) = outcomes
+        found = one.contraction.statistic, one.law, one.certificate
+        return Combined(*found, test.statistic, 0, one.pvalue)
+    if isinstance(test.kernel, PenalizedMaximum):
+        return chosen(test.kernel, outcomes)
+    return combined_pvalues(outcomes)
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:
@@ -259,6 +262,8 @@ def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     kinds = moment.labels.kinds
     if _is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning)
+    if isinstance(given, PenalizedMaximum):
+        given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
 

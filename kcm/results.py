@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from kcm.certificate import Certificate
+from kcm.combination import PENALIZED
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
@@ -71,8 +72,7 @@ class KCMTestResult:
     Attributes
     ----------
     statistic : float
-        T = n M^2, in squared units of the residual; of several kernels the combination of their
-        p-values that `statistic_name` tells.
+        T = n M^2, in squared units of the residual; of several kernels what `statistic_name` tells.
     pvalue : float
         Probability of a statistic this large when the model is right.
     null_distribution : NullDistribution
@@ -80,7 +80,8 @@ class KCMTestResult:
     n_obs : int
         Observations used.
     kernel : Kernel
-        The kernel with its bandwidths as numbers; of several the one with the smallest p-value.
+        The kernel with its bandwidths as numbers; of several the one with the smallest p-value, of
+        `kcm.PenalizedMaximum` the one chosen.
     mmr : float
         The squared maximum moment restriction M^2 = T / n of `kernel`; the U estimate can be
         negative.
@@ -142,8 +143,8 @@ class KCMTestResult:
     def embedding(self) -> ConditionalMomentEmbedding:
         """The conditional moment embedding by `kernel`: where the model fails.
 
-        Of an adaptive or combined test it is that of the kernel with the smallest p-value. With
-        the orthogonal projection it is that of the projected residuals.
+        Of a test with several kernels it is that of `kernel`. With the orthogonal projection it is
+        that of the projected residuals.
         """
         if self.moment is None:
             raise DataError(
@@ -331,10 +332,13 @@ class KCMTestResult:
     def _kernel_rows(self) -> tuple[tuple[str, str], ...]:
         if len(self.kernel_tests) == 1:
             return (("Kernel", repr(self.kernel)),)
-        tests = enumerate(self.kernel_tests, start=1)
+        word = "chosen" if self.statistic_name == PENALIZED else "smallest p"
         return tuple(
-            (f"Kernel {k}: p = {pvalue_text(one.pvalue)}", _starred(one.kernel, self.kernel))
-            for k, one in tests
+            (
+                f"Kernel {k}: p = {pvalue_text(one.pvalue)}",
+                f"{one.kernel!r}{f' ({word})' if one.kernel is self.kernel else ''}",
+            )
+            for k, one in enumerate(self.kernel_tests, start=1)
         )
 
     def _statistic_rows(self) -> tuple[tuple[str, str], ...]:
@@ -377,10 +381,6 @@ def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
     method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
     within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
     return ("Method", method), ("Exact p-value within", within)
-
-
-def _starred(kernel: Kernel, leading: Kernel) -> str:
-    return f"{kernel!r}{' (smallest p)' if kernel is leading else ''}"
 
 
 def _dropped(n_dropped: int) -> str:

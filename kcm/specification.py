@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.combination import PenalizedMaximum
 from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
@@ -29,7 +30,7 @@ _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 def specification_test(
     fit: Any,
     conditioning: Any = None,
-    kernel: Kernel | Sequence[Kernel] | Literal["adaptive"] | None = None,
+    kernel: Kernel | Sequence[Kernel] | PenalizedMaximum | Literal["adaptive"] | None = None,
     statistic: StatisticName = "U",
     null: Null | None = None,
     rng: Any = None,
@@ -60,14 +61,14 @@ def specification_test(
         mentions, or the design columns that vary; for instrumental variables and GMM the exogenous
         variables and the instruments. May be wider than the model, to look for omitted variables.
         A frame is aligned with the fit by index. Strings, booleans and categories are taken too.
-    kernel : Kernel, "adaptive" or list of Kernel, optional
+    kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" combines Gaussian and Laplace kernels of several bandwidths, and a list its
-        kernels, as in `kcm.KCMTest`. Default "adaptive"; for `EstimationResults` on their own
-        conditioning variables, the kernel of the estimate. One kernel,
-        `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories where there
-        are such variables (`kcm.kernels.for_frame`), is the default where the five of "adaptive"
-        cannot be had: beyond 5e11 products for all of them (about 13,000 observations), with
-        `method="low-rank"`, `StudentizedNormal` and draws that `stop`.
+        kernels, as in `kcm.KCMTest`; `kcm.PenalizedMaximum` chooses one. Default "adaptive"; for
+        `EstimationResults` on their own conditioning variables, the kernel of the estimate. One
+        kernel, `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories
+        where there are such variables (`kcm.kernels.for_frame`), is the default where the five of
+        "adaptive" cannot be had: beyond 5e11 products for all of them (about 13,000 observations),
+        with `method="low-rank"`, `StudentizedNormal` and draws that `stop`.
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional

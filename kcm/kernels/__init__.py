@@ -18,6 +18,7 @@ from kcm.kernels.polynomial import Polynomial
 from kcm.kernels.precomputed import Precomputed
 from kcm.kernels.projection import Projection
 from kcm.kernels.rational_quadratic import RationalQuadratic
+from kcm.kernels.single_directions import single_directions
 from kcm.kernels.smooth import Smooth
 from kcm.kernels.smooth_icm import SmoothICM
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
@@ -55,4 +56,5 @@ __all__ = [
     "WangVanRyzin",
     "for_frame",
     "from_sklearn",
+    "single_directions",
 ]

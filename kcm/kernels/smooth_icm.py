@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from kcm._options import check_int, check_option
 from kcm._typing import Columns, Point, Value
-from kcm._validation import as_float_columns
 from kcm.exceptions import OptionError
+from kcm.kernels._directions import as_directions, drawn_directions
 from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show
 from kcm.kernels._scaled import BandwidthKernel
@@ -27,20 +27,6 @@ from kcm.kernels.bandwidth import (
 from kcm.kernels.base import Kernel
 
 __all__ = ["SmoothICM"]
-
-# Directions drawn by default: so many times the whole root of the number of columns.
-N_DIRECTIONS = 20
-
-
-def _as_directions(value: Any) -> Numbers | None:
-    """Return directions of length one."""
-    if value is None or isinstance(value, jax.Array):
-        return value
-    rows = as_float_columns(np.atleast_2d(np.asarray(value)), "directions")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not len(rows) or (lengths == 0).any():
-        raise OptionError("`directions` must be one or more rows that are not zero.")
-    return rows / lengths
 
 
 @final
@@ -81,19 +67,15 @@ class SmoothICM(BandwidthKernel):
 
     Notes
     -----
-    The penalised maximum over directions of Lavergne and Patilea (2008) is not a kernel: it depends
-    on the residuals, and a null law has to repeat the maximisation in every draw. Choose the one
-    direction without looking at the residuals, or on other data. A maximum without a penalty is a
-    list of kernels, ``[SmoothICM(directions=b) for b in directions]``, with
-    `kcm.MultiplierBootstrap`: the smallest p-value over directions, in the same draws.
+    `kcm.PenalizedMaximum` with `kcm.kernels.single_directions` chooses one direction by the
+    penalised maximum of Lavergne and Patilea (2008).
 
     With drawn directions the order of the columns matters a little.
 
     References
     ----------
     Lavergne and Patilea (2012), One for all and all for one: regression checks with many
-    regressors, Journal of Business and Economic Statistics 30. Lavergne and Patilea (2008),
-    Breaking the curse of dimensionality in nonparametric testing, Journal of Econometrics 143.
+    regressors, Journal of Business and Economic Statistics 30.
 
     Examples
     --------
@@ -106,7 +88,7 @@ class SmoothICM(BandwidthKernel):
     bandwidth: Bandwidth = eqx.field(
         converter=as_bandwidth, default_factory=lambda: RuleOfThumb(1.06, dimension=1)
     )
-    directions: Numbers | None = eqx.field(converter=_as_directions, default=None)
+    directions: Numbers | None = eqx.field(converter=as_directions, default=None)
     shape: Literal["gaussian", "laplace", "triangular"] = eqx.field(static=True, default="gaussian")
     n_directions: int | None = eqx.field(static=True, default=None)
     seed: int = eqx.field(static=True, default=0)
@@ -120,7 +102,8 @@ class SmoothICM(BandwidthKernel):
     def __repr__(self) -> str:
         if self.directions is None:
             return super().__repr__()
-        told = f"<{len(self.directions)} directions>"
+        m = len(self.directions)
+        told = show(self.directions[0]) if m == 1 else f"<{m} directions>"
         return (
             f"SmoothICM(bandwidth={show(self.bandwidth)}, directions={told}, shape={self.shape!r})"
         )
@@ -144,7 +127,7 @@ class SmoothICM(BandwidthKernel):
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         directions = self.directions
         if directions is None:
-            directions = _drawn(x.shape[1], self.n_directions, self.seed)
+            directions = drawn_directions(x.shape[1], self.n_directions, self.seed)
         if directions.shape[1] != x.shape[1]:
             raise OptionError(
                 f"`directions` have {directions.shape[1]} entries for {x.shape[1]} conditioning "
@@ -158,12 +141,3 @@ class SmoothICM(BandwidthKernel):
         if self.directions is None:
             raise OptionError(f"{self!r} has not met any data; call `kernel.resolve(X)` first.")
         return jnp.asarray(self.directions, like.dtype)
-
-
-def _drawn(d: int, n_directions: int | None, seed: int) -> Float[np.ndarray, "m d"]:
-    """Return unit vectors with the uniform law on the sphere; in one column the only one."""
-    if d == 1:
-        return np.ones((1, 1))
-    m = n_directions or N_DIRECTIONS * int(np.sqrt(d))
-    rows = np.random.default_rng(seed).normal(size=(m, d))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -54,7 +54,7 @@ def _finding(
     if isinstance(own, Finding):
         return own
     try:
-        found = together([_outcome(test, own, gram) for gram in grams], test.statistic)
+        found = together([_outcome(test, own, gram) for gram in grams], test)
         return Finding(found.pvalue, found.statistic)
     except Exception as error:
         return failure(error)

@@ -1,4 +1,4 @@
-"""Tests of one hypothesis with several kernels, combined into one p-value."""
+"""Several p-values of one hypothesis, combined into one."""
 
 import dataclasses
 import math
@@ -9,14 +9,13 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from kcm.certificate import Certificate
+from kcm.combination.record import Combined, drawn_laws, is_exact, joint_certificate
 from kcm.computation import Outcome
-from kcm.exceptions import OptionError
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
-from kcm.null.stopping import TIE, AllDraws
+from kcm.null.stopping import TIE
 
-__all__ = ["CauchyCombination", "Combined", "combined"]
+__all__ = ["CauchyCombination", "combined_pvalues"]
 
 
 @final
@@ -60,32 +59,7 @@ class CauchyCombination(NullDistribution):
         return f"Cauchy combination of the p-values of {self.n_members} kernels"
 
 
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Combined:
-    """What several kernels say together.
-
-    Attributes
-    ----------
-    statistic : float
-    law : NullDistribution
-    certificate : Certificate
-    name : str
-        What the statistic is.
-    leading : int
-        Position of the kernel with the smallest p-value.
-    pvalue : float
-    """
-
-    statistic: float
-    law: NullDistribution
-    certificate: Certificate
-    name: str
-    leading: int
-    pvalue: float
-
-
-def combined(outcomes: Sequence[Outcome]) -> Combined:
+def combined_pvalues(outcomes: Sequence[Outcome]) -> Combined:
     """Combine tests of one moment with several kernels.
 
     P-values of laws that are computed are combined by the mean of tan((1/2 - p) pi). Where each
@@ -110,20 +84,21 @@ def combined(outcomes: Sequence[Outcome]) -> Combined:
     >>> kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x)).null_distribution.describe()
     'Cauchy combination of the p-values of 5 kernels'
     """
-    laws = [outcome.law for outcome in outcomes]
     pvalues = np.array([outcome.pvalue for outcome in outcomes])
-    drawn = [law for law in laws if isinstance(law, BootstrapDistribution)]
-    if len(drawn) < len(laws):
-        statistic = float(np.mean([_quantile(p) for p in pvalues]))
-        law: NullDistribution = CauchyCombination(len(laws))
-        name = "mean of tan((1/2 - p) pi)"
-    else:
-        statistics = np.array([outcome.contraction.statistic for outcome in outcomes])
-        statistic, law = _smallest(statistics, drawn)
+    drawn = drawn_laws(outcomes)
+    if drawn:
+        statistic, law = _smallest(outcomes, drawn)
         name = "-log10 of the smallest p"
-    pvalue = law.pvalue(statistic)
-    certificate = _joint_certificate(outcomes, law, statistic)
-    return Combined(statistic, law, certificate, name, int(np.argmin(pvalues)), pvalue)
+    else:
+        statistic, law = _cauchy(pvalues)
+        name = "mean of tan((1/2 - p) pi)"
+    certificate = joint_certificate(outcomes, _interval(outcomes, law, statistic))
+    leading, pvalue = int(np.argmin(pvalues)), law.pvalue(statistic)
+    return Combined(statistic, law, certificate, name, leading, pvalue)
+
+
+def _cauchy(pvalues: Float[np.ndarray, " k"]) -> tuple[float, NullDistribution]:
+    return float(np.mean([_quantile(p) for p in pvalues])), CauchyCombination(len(pvalues))
 
 
 def _quantile(p: float) -> float:
@@ -133,16 +108,12 @@ def _quantile(p: float) -> float:
 
 
 def _smallest(
-    statistics: Float[np.ndarray, " k"], laws: Sequence[BootstrapDistribution]
-) -> tuple[float, BootstrapDistribution]:
-    if not all(isinstance(law.rule, AllDraws) for law in laws):
-        raise OptionError(
-            "`stop` ends the draws of each kernel somewhere else, and several kernels need the "
-            "same draws; leave `stop` out."
-        )
-    draws = np.array([law.draws for law in laws])
+    outcomes: Sequence[Outcome], drawn: Sequence[BootstrapDistribution]
+) -> tuple[float, NullDistribution]:
+    statistics = np.array([outcome.contraction.statistic for outcome in outcomes])
+    draws = np.array([law.draws for law in drawn])
     scores = -np.log10(_shares(np.column_stack([statistics, draws])).min(axis=0))
-    return float(scores[0]), dataclasses.replace(laws[0], draws=scores[1:])
+    return float(scores[0]), dataclasses.replace(drawn[0], draws=scores[1:])
 
 
 def _shares(values: Float[np.ndarray, "k b"]) -> Float[np.ndarray, "k b"]:
@@ -154,31 +125,14 @@ def _shares(values: Float[np.ndarray, "k b"]) -> Float[np.ndarray, "k b"]:
     return 1 - np.array(below) / values.shape[1]
 
 
-def _joint_certificate(
+def _interval(
     outcomes: Sequence[Outcome], law: NullDistribution, statistic: float
-) -> Certificate:
-    own = [outcome.certificate for outcome in outcomes]
-    exact = all(certificate.method == "exact" for certificate in own)
-    ranks = [certificate.rank for certificate in own if certificate.rank is not None]
-    notes = tuple(dict.fromkeys(note for certificate in own for note in certificate.notes))
-    return Certificate(
-        "exact" if exact else "low-rank",
-        max(ranks, default=None),
-        max(certificate.residual_share for certificate in own),
-        all(certificate.statistic_exact for certificate in own),
-        _joint_interval(own, law, statistic),
-        notes,
-    )
-
-
-def _joint_interval(
-    certificates: Sequence[Certificate], law: NullDistribution, statistic: float
 ) -> tuple[float, float]:
     """Combine intervals: the Cauchy combination increases in each p-value."""
-    if all(certificate.method == "exact" for certificate in certificates):
+    if is_exact(outcomes):
         return law.pvalue(statistic), law.pvalue(statistic)
     if not isinstance(law, CauchyCombination):  # the smallest p of other draws: no bound is known
         return 0.0, 1.0
-    ends = zip(*(certificate.pvalue_interval for certificate in certificates), strict=True)
+    ends = zip(*(outcome.certificate.pvalue_interval for outcome in outcomes), strict=True)
     low, high = (law.pvalue(float(np.mean([_quantile(p) for p in end]))) for end in ends)
     return low, high

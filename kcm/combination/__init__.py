@@ -1,0 +1,15 @@
+"""Tests of one hypothesis with several kernels, made one."""
+
+from kcm.combination.penalized_maximum import PENALIZED, PenalizedMaximum, UnionBound, chosen
+from kcm.combination.pvalues import CauchyCombination, combined_pvalues
+from kcm.combination.record import Combined
+
+__all__ = [
+    "PENALIZED",
+    "CauchyCombination",
+    "Combined",
+    "PenalizedMaximum",
+    "UnionBound",
+    "chosen",
+    "combined_pvalues",
+]

@@ -1,0 +1,79 @@
+"""What several kernels say together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from kcm.certificate import Certificate
+from kcm.computation import Outcome
+from kcm.exceptions import OptionError
+from kcm.null import BootstrapDistribution, NullDistribution
+from kcm.null.stopping import AllDraws
+
+__all__ = ["Combined", "drawn_laws", "is_exact", "joint_certificate"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """What several kernels say together.
+
+    Attributes
+    ----------
+    statistic : float
+    law : NullDistribution
+    certificate : Certificate
+    name : str
+        What the statistic is.
+    leading : int
+        Position of the kernel that the others give way to: the one with the smallest p-value, or
+        the one that was chosen.
+    pvalue : float
+    """
+
+    statistic: float
+    law: NullDistribution
+    certificate: Certificate
+    name: str
+    leading: int
+    pvalue: float
+
+
+def is_exact(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether no kernel was approximated."""
+    return all(outcome.certificate.method == "exact" for outcome in outcomes)
+
+
+def joint_certificate(outcomes: Sequence[Outcome], interval: tuple[float, float]) -> Certificate:
+    """Return the certificate of all kernels, with the interval of their joint p-value."""
+    own = [outcome.certificate for outcome in outcomes]
+    ranks = [certificate.rank for certificate in own if certificate.rank is not None]
+    notes = tuple(dict.fromkeys(note for certificate in own for note in certificate.notes))
+    return Certificate(
+        "exact" if is_exact(outcomes) else "low-rank",
+        max(ranks, default=None),
+        max(certificate.residual_share for certificate in own),
+        all(certificate.statistic_exact for certificate in own),
+        interval,
+        notes,
+    )
+
+
+def drawn_laws(outcomes: Sequence[Outcome]) -> list[BootstrapDistribution]:
+    """Return the laws of all kernels where the same multipliers drew them, else none.
+
+    Raises
+    ------
+    OptionError
+        When draws stop by themselves, so that the kernels have different ones.
+    """
+    laws = [outcome.law for outcome in outcomes]
+    drawn = [law for law in laws if isinstance(law, BootstrapDistribution)]
+    if len(drawn) < len(laws):
+        return []
+    if not all(isinstance(law.rule, AllDraws) for law in drawn):
+        raise OptionError(
+            "`stop` ends the draws of each kernel somewhere else, and several kernels need the "
+            "same draws; leave `stop` out."
+        )
+    return drawn
