@@ -1,7 +1,8 @@
 """How rows are cut into tiles: equal tiles, in few sizes, so that few shapes are compiled."""
 
+import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Shaped
@@ -15,6 +16,8 @@ TILE = 1_000
 ONE_TILE = 512
 # Sizes are rounded up to a multiple of this.
 ROUNDING = 64
+# Bytes of which the address of an array must be a multiple for JAX to use its memory as it is.
+ALIGNMENT = 64
 
 
 @final
@@ -73,12 +76,20 @@ def tiled(
     """
     shards, room = layout.shards, layout.capacity * layout.rows
     per_shard, shape = layout.count * layout.rows, values.shape[1:]
-    filled = np.empty((shards, room, *shape), values.dtype)
+    filled = _aligned((shards, room, *shape), values.dtype)
     for shard in range(shards):
         held = values[shard * per_shard : (shard + 1) * per_shard]
         filled[shard, : len(held)] = held
         filled[shard, len(held) :] = values[-1] if repeat_last else 0
     return filled.reshape(shards * layout.capacity, layout.rows, *shape)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return an empty array where JAX takes it over without a copy."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def untiled(

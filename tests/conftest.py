@@ -27,10 +27,6 @@ import jax  # noqa: E402
 REFERENCE = Path(__file__).parent / "reference"
 MOST_MAPS = 30_000
 
-# Every annotation of kcm is checked at every call. The hook only reaches modules that are imported
-# after it.
-install_import_hook("kcm", "beartype.beartype")
-
 # An implicit broadcast or an implicit change of precision is an error in the tests. jax_enable_x64
 # stays at its default (off): the library has to give double precision by itself.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -75,6 +71,15 @@ def forgotten_programs() -> Iterator[None]:
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_text().count("\n") > MOST_MAPS:
         jax.clear_caches()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check every annotation of kcm at every call, but where a user's time is measured.
+
+    The hook only reaches modules that are imported after it.
+    """
+    if config.option.markexpr != "performance":
+        install_import_hook("kcm", "beartype.beartype")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,6 +34,17 @@ def test_tiled_equals_dense_whatever_the_tile(kernel, rows, rng, monkeypatch):
     assert product.max() < 1e-14
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_jax_takes_tiles_over_without_a_copy(dtype, rng):
+    values = rng.normal(size=(700, 3)).astype(dtype)
+    layout = _tiles.layout_of(700)
+    tiles = _tiles.tiled(values, layout)
+    np.testing.assert_array_equal(_tiles.untiled(tiles, layout, 700), values)
+    with jax.enable_x64(True):
+        held = jax.device_put(tiles, jax.devices("cpu")[0])
+    assert held.unsafe_buffer_pointer() == tiles.ctypes.data
+
+
 def test_three_columns_of_tiles_and_a_part_of_one(rng):
     x, v = rng.normal(size=(2 * _tiles.TILE + 700, 2)), rng.normal(size=(2 * _tiles.TILE + 700, 2))
     dense = gram.matrix(Gaussian(1.0), x)
