@@ -332,11 +332,12 @@ class KCMTestResult:
     def _kernel_rows(self) -> tuple[tuple[str, str], ...]:
         if len(self.kernel_tests) == 1:
             return (("Kernel", repr(self.kernel)),)
+        leading = next(k for k, t in enumerate(self.kernel_tests, 1) if t.kernel is self.kernel)
         word = "chosen" if self.statistic_name == PENALIZED else "smallest p"
         return tuple(
             (
                 f"Kernel {k}: p = {pvalue_text(one.pvalue)}",
-                f"{one.kernel!r}{f' ({word})' if one.kernel is self.kernel else ''}",
+                f"{one.kernel!r}{f' ({word})' if k == leading else ''}",
             )
             for k, one in enumerate(self.kernel_tests, start=1)
         )

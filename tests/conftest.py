@@ -74,11 +74,11 @@ def forgotten_programs() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check every annotation of kcm at every call, but where a user's time is measured.
+    """Check every annotation of kcm at every call, but where time is measured or takes hours.
 
     The hook only reaches modules that are imported after it.
     """
-    if config.option.markexpr != "performance":
+    if config.option.markexpr not in ("performance", "study"):
         install_import_hook("kcm", "beartype.beartype")
 
 

@@ -10,10 +10,10 @@ from refusals import messages
 
 import kcm
 from kcm.adapters import fitted_moment
-from kcm.combination.penalized_maximum import UnionBound
-from kcm.exceptions import OptionError
+from kcm.combination.penalized_maximum import UnionBound, _by_draws
+from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, SmoothICM, single_directions
-from kcm.null import NullDistribution
+from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.normal import NormalLaw
 
 PREFERRED = np.array([1.0, 0.5, 0.0])
@@ -71,8 +71,12 @@ def test_the_bound_of_normal_laws():
     for t in (-3.0, 0.0, 1.0, 4.0, 9.0):
         expected = scipy.stats.norm.sf(t) + 2 * scipy.stats.norm.sf(t + 1.5)
         assert bound.pvalue(t) == pytest.approx(min(1, expected), rel=1e-10)
-    for level in (0.001, 0.05, 0.5, 0.9):
+    for level in (1e-300, 1e-12, 0.001, 0.05, 0.5, 0.999):
         assert bound.pvalue(bound.critical_value(level)) == pytest.approx(level, rel=1e-8)
+    dear = UnionBound([NormalLaw(0.0, 1.0)] * 21, 1e9)
+    assert dear.critical_value(0.05) == pytest.approx(scipy.stats.norm.isf(0.05), rel=1e-10)
+    with pytest.raises(DataError, match="`t` must be a number"):
+        bound.pvalue(math.nan)
     with pytest.raises(OptionError, match="strictly between 0 and 1"):
         bound.critical_value(1.0)
 
@@ -85,10 +89,43 @@ def test_draws_repeat_the_choice(moment):
         alone = kcm.KCMTest(kernel, null=null).run(moment, rng=3)
         draws = alone.null_distribution.draws
         values = np.array([alone.statistic, *draws])
-        rows.append((values - draws.mean()) / draws.std() - 1.0 * (k > 0))
+        rows.append((values - values.mean()) / values.std() - 1.0 * (k > 0))
     statistic, *maxima = np.max(rows, axis=0)
     assert found.statistic == pytest.approx(statistic, rel=1e-10)
     assert found.pvalue == (1 + np.sum(np.array(maxima) >= statistic)) / 200
+
+
+def test_few_draws_hold_the_level(rng):
+    """Referee: 2,000 samples of 22 independent kernels; the standard error of .05 is .005."""
+    rejected = 0
+    for _ in range(2_000):
+        values = rng.chisquare(1, size=(22, 20))
+        drawn = [BootstrapDistribution(row[1:], "rademacher") for row in values]
+        scores, law = _by_draws(values[:, 0], drawn, 1.0)
+        rejected += law.pvalue(float(scores.max())) <= 0.05
+    assert rejected / 2_000 <= 0.065
+
+
+@pytest.mark.parametrize("statistic", ["U", "V"])
+@pytest.mark.parametrize(
+    "null",
+    [
+        None,
+        kcm.Asymptotic(method="cumulants"),
+        kcm.MultiplierBootstrap(99),
+        kcm.MultiplierBootstrap(1),
+    ],
+)
+def test_a_kernel_that_sees_no_pair_is_refused(statistic, null, rng):
+    moment = kcm.FittedMoment(rng.normal(size=60), rng.normal(size=(60, 2)))
+    tiny = SmoothICM(1e-9, [1.0, 0.0], "triangular")
+    for kernel in (tiny, kcm.PenalizedMaximum([Gaussian(1.0), tiny])):
+        if statistic == "U" and null is not None and getattr(null, "n_resamples", 99) == 1:
+            continue  # one draw says nothing of its spread
+        if kernel is tiny and getattr(null, "n_resamples", 99) == 1:
+            continue
+        with pytest.raises(DataError, match="no pair of observations is within reach"):
+            kcm.KCMTest(kernel, statistic, null).run(moment, rng=0)
 
 
 # The direction that R SpeTestNP 1.1.0 chooses (type "pala") ---------------------------------------
@@ -123,6 +160,8 @@ def test_directions():
     np.testing.assert_array_equal(np.vstack([k.directions for k in kernels[1:]]), drawn)
     assert {k.shape for k in kernels} == {"laplace"}
     assert len(single_directions([2.0])) == 1
+    for large in (1e308, 1e-300):
+        assert single_directions([large, large])[0].directions[0, 0] == pytest.approx(0.5**0.5)
     assert len(single_directions(np.ones(5))) == 1 + 40
     assert repr(single_directions([0.0, -2.0], bandwidth=0.5)[0]) == (
         "SmoothICM(bandwidth=0.5, directions=[0, -1], shape='gaussian')"
@@ -138,6 +177,15 @@ def test_the_summary_says_which_kernel_was_chosen(moment):
     assert "union bound over 4 kernels, penalty 3.17" in text
     result.plot_null().figure.clear()
     assert repr(result.embedding.kernel) == repr(result.kernel)
+
+
+def test_it_is_a_value(moment):
+    given = single_directions(PREFERRED, n_directions=2)
+    kernel = kcm.PenalizedMaximum(given, 2.5)
+    given.clear()
+    assert len(kernel.kernels) == 3
+    twice = kcm.KCMTest(kcm.PenalizedMaximum([Gaussian(1.0)] * 2)).run(moment)
+    assert str(twice.summary()).count("(chosen)") == 1
 
 
 def test_a_fit_takes_it(rng):
@@ -199,7 +247,9 @@ def test_what_cannot_be_chosen_from_is_refused():
         "kcm.kernels.single_directions(1.0)": "`preferred` must be one direction",
         "kcm.kernels.single_directions([[1.0]])": "`preferred` must be one direction",
         "kcm.kernels.single_directions([])": "`preferred` must be one direction",
-        "kcm.kernels.single_directions([0.0, 0.0])": "`directions` must be one or",
+        "kcm.kernels.single_directions([0.0, 0.0])": "`preferred` must be one or",
+        "kcm.PenalizedMaximum([kcm.kernels.Gaussian()], 10**400)": "`penalty` must be a",
+        "kcm.PenalizedMaximum([kcm.kernels.Gaussian()], float('nan'))": "`penalty` must be a",
         "kcm.kernels.single_directions([1.0, 0.0], n_directions=0)": "`n_directions` must be",
         "kcm.kernels.single_directions([1.0, 0.0], seed=-1)": "`seed` must be",
     }

@@ -15,14 +15,20 @@ N_DIRECTIONS = 20
 
 
 def as_directions(value: Any) -> Numbers | None:
-    """Return directions of length one."""
+    """Return directions of length one; arrays of JAX and None pass."""
     if value is None or isinstance(value, jax.Array):
         return value
-    rows = as_float_columns(np.atleast_2d(np.asarray(value)), "directions")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not len(rows) or (lengths == 0).any():
-        raise OptionError("`directions` must be one or more rows that are not zero.")
-    return rows / lengths
+    return unit_rows(value, "directions")
+
+
+def unit_rows(value: Any, argument: str) -> Float[np.ndarray, "m d"]:
+    """Return rows divided by their lengths."""
+    rows = as_float_columns(np.atleast_2d(np.asarray(value)), argument)
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    if not len(rows) or (largest == 0).any():
+        raise OptionError(f"`{argument}` must be one or more rows that are not zero.")
+    rows = rows / largest
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def drawn_directions(d: int, n_directions: int | None, seed: int) -> Float[np.ndarray, "m d"]:

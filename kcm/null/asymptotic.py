@@ -14,7 +14,7 @@ from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
-from kcm.null.base import Null, NullDistribution, constant_law, group_codes
+from kcm.null.base import Null, NullDistribution, check_spread, constant_law, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
 from kcm.null.pearson import PearsonIII
@@ -101,12 +101,12 @@ class Asymptotic(Null):
         _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            return spectral_law(form_matrix(contraction, codes))
-        if few:
-            return cumulant_law(form_matrix(contraction, codes), size_of(contraction) ** 2)
-        if isinstance(contraction.gram, LowRankGram):
-            return low_rank_cumulant_law(contraction, codes)
-        return tiled_cumulant_law(contraction, codes)
+            weighted = spectral_law(form_matrix(contraction, codes))
+            check_spread(math.sqrt(weighted.variance), contraction)
+            return weighted
+        law = _cumulant_law(contraction, codes, few)
+        check_spread(law.sd, contraction)
+        return law
 
 
 def _check_multipliers(m: int, null: Asymptotic) -> None:
@@ -122,6 +122,14 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
             f'`method="eigenvalues"` holds a matrix of {m:,} x {m:,}; it is available for up to '
             f'{MOST_EIGENVALUES:,} observations or clusters. Use method="cumulants".'
         )
+
+
+def _cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"], few: bool) -> PearsonIII:
+    if few:
+        return cumulant_law(form_matrix(contraction, codes), size_of(contraction) ** 2)
+    if isinstance(contraction.gram, LowRankGram):
+        return low_rank_cumulant_law(contraction, codes)
+    return tiled_cumulant_law(contraction, codes)
 
 
 def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:

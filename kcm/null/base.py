@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-from kcm.contraction import Contraction
+from kcm.contraction import ROUNDING, Contraction
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [
     "Null",
     "NullDistribution",
     "check_level",
+    "check_spread",
     "constant_law",
     "group_codes",
     "with_groups",
@@ -113,6 +114,25 @@ def constant_law() -> DataError:
         "the null law is a constant: no pair of observations is within reach of the kernel. "
         "Use a wider bandwidth."
     )
+
+
+def check_spread(spread: float, contraction: Contraction) -> None:
+    """Refuse a law whose spread is rounding error: no pair of observations is within reach.
+
+    Parameters
+    ----------
+    spread : float
+        A standard deviation, or the largest distance of draws from the statistic.
+    contraction : Contraction
+
+    Raises
+    ------
+    DataError
+    """
+    squares = np.sum(contraction.scaled_residuals**2, axis=1)
+    summed = contraction.factor * float(contraction.gram.diagonal() @ squares)
+    if not spread > ROUNDING[contraction.gram.execution.of_statistic] * summed:
+        raise constant_law()
 
 
 def with_groups(null: Null, groups: Any) -> Null:

@@ -15,7 +15,7 @@ from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
 from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
-from kcm.null.base import Null, NullDistribution, check_level, group_codes
+from kcm.null.base import Null, NullDistribution, check_level, check_spread, group_codes
 from kcm.null.drawing import MAX_CLUSTERS, drawer
 from kcm.null.multipliers import MULTIPLIERS, Weights
 from kcm.null.stopping import (
@@ -36,6 +36,8 @@ BLOCK_SIZE = 2**25
 COEFFICIENT_BYTES = 64
 # Draws of the first block when they may stop; each block is twice as large as the one before.
 FIRST_BLOCK = 100
+# So many draws do not all equal the statistic by chance.
+FEW_DRAWS = 19
 # Rounding of a draw in single precision, relative to what is summed: seen up to 4e-7.
 SINGLE_TIE = 1e-6
 
@@ -274,6 +276,8 @@ class MultiplierBootstrap(Null):
         codes = group_codes(self.groups, contraction.n_obs)
         rule, asked = self._rule(), int(self.n_resamples)
         draws = self._draws(contraction, rng, codes)
+        if len(draws) >= FEW_DRAWS:
+            check_spread(float(np.abs(draws - contraction.statistic).max()), contraction)
         return BootstrapDistribution(draws, self.weights, rule, asked, bool(self.studentize))
 
     def _rule(self) -> StoppingRule:

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from kcm.contraction import Contraction
-from kcm.null.base import Null, constant_law, group_codes
+from kcm.null.base import Null, check_spread, group_codes
 from kcm.null.form import form_sums
 from kcm.null.normal import NormalLaw
 
@@ -84,9 +84,8 @@ class StudentizedNormal(Null):
         """Return the law; `rng` is not used."""
         codes = group_codes(self.groups, contraction.n_obs)
         sums = form_sums(_uncorrected(contraction), codes)
-        if not sums.off_diagonal_squares > 0:
-            raise constant_law()
         sd = math.sqrt(2 * sums.off_diagonal_squares)
+        check_spread(sd, contraction)
         return NormalLaw(float(sums.diagonal.sum()), sd)
 
 

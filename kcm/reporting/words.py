@@ -7,7 +7,7 @@ from kcm.report import pvalue_text
 __all__ = ["CHOSEN", "frequency", "limits", "question", "verdict"]
 
 CHOSEN = (
-    "The picture is that of the kernel with the smallest p-value. As that kernel was chosen by "
+    "The picture is that of one of several kernels, which the data chose. As it was chosen by "
     "looking, its band leaves zero a little more often than it says where the model is right."
 )
 
