@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int
 
 from kcm.gram.execution import Precision, double_arithmetic
 from kcm.kernels import Kernel
@@ -50,10 +50,10 @@ def in_precision(
         return kernel, x, precision
     with np.errstate(all="ignore"):
         centred = _centred(x)
-        moved = (x if _has_anchors(kernel) else centred).astype(np.float32)
-        chosen = _tried(centred)
-        lower = jax.tree.map(_single, kernel)
-        exact, tried = _values(kernel, x[chosen]), _values(lower, moved[chosen])
+        moved = x.astype(np.float32) if _has_anchors(kernel) else centred
+        lower, chosen = jax.tree.map(_single, kernel), _tried(centred)
+        tiles = (kernel, x[chosen]), (lower, moved[chosen])
+        exact, tried = _values([(_kernels(kernel), points) for kernel, points in tiles])
         error, largest = (np.abs(a).max(axis=(1, 2)) for a in (tried - exact, exact))
     held: Precision = "single" if in_range(largest).all() else "double"
     return (lower, moved, held) if (error <= SINGLE_ERROR * largest).all() else (kernel, x, held)
@@ -62,7 +62,8 @@ def in_precision(
 def largest_value(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> float:
     """Return the largest |k| on the points farthest from the centre and some others."""
     with np.errstate(all="ignore"):
-        return float(np.abs(_values(kernel, x[_tried(_centred(x))])).max())
+        (values,) = _values([((kernel,), x[_tried(_centred(x))])])
+        return float(np.abs(values).max())
 
 
 def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
@@ -85,11 +86,14 @@ def _single(leaf: Any) -> Any:
     return leaf.astype(np.float32) if hasattr(leaf, "astype") else leaf
 
 
-def _centred(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    return x - np.median(x[:: max(1, len(x) // 1_000)], axis=0)
+def _centred(x: Float[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+    """Move points near zero, and only then round them."""
+    some = x[:: max(1, len(x) // 1_000)]
+    middle = np.partition(some, len(some) // 2, axis=0)[len(some) // 2]
+    return np.subtract(x, middle, out=np.empty(x.shape, np.float32), casting="same_kind")
 
 
-def _tried(centred: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
+def _tried(centred: Float32[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
     n, half = len(centred), N_TRIED // 2
     columns = np.abs(np.ascontiguousarray(centred.T))
     spread = columns.max(axis=1, keepdims=True)
@@ -100,11 +104,16 @@ def _tried(centred: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
     return np.resize(chosen, N_TRIED)
 
 
-def _values(kernel: Any, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k m m"]:
+def _values(
+    tiles: list[tuple[tuple[Kernel, ...], Float[np.ndarray, "m d"]]],
+) -> list[Float64[np.ndarray, "k m m"]]:
+    """Return the values of some kernels on one tile, for each of some kernels and tiles."""
     with double_arithmetic():
-        return np.asarray(_evaluated(_kernels(kernel), x), np.float64)
+        return [np.asarray(values, np.float64) for values in _evaluated(tiles)]
 
 
 @jax.jit
-def _evaluated(kernels: tuple[Kernel, ...], x: Float[Array, "m d"]) -> Float[Array, "k m m"]:
-    return jnp.stack([gram_block(kernel, x, x, True) for kernel in kernels])
+def _evaluated(
+    tiles: list[tuple[tuple[Kernel, ...], Float[Array, "m d"]]],
+) -> list[Float[Array, "k m m"]]:
+    return [jnp.stack([gram_block(kernel, x, x, True) for kernel in ks]) for ks, x in tiles]

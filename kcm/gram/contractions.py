@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._options import check_option
-from kcm._validation import as_float_columns, view_float_columns
+from kcm._validation import view_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block, in_precision, in_range
 from kcm.gram.execution import Execution, Precision
@@ -240,7 +240,7 @@ def _inputs(
         raise OptionError(f"`kernels` must be a list of one kernel or more; got {kernels!r}.")
     for kernel in kernels:
         check_kernel(kernel)
-    points, columns = as_float_columns(x, "x"), view_float_columns(v, "v")
+    points, columns = view_float_columns(x, "x"), view_float_columns(v, "v")
     if len(points) != len(columns):
         raise DataError(f"`v` has {len(columns)} rows and `x` has {len(points)}; they must match.")
     return [kernel.resolve(points) for kernel in kernels], points, columns
