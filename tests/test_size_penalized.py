@@ -66,11 +66,15 @@ DEPARTURES = {
 }
 
 
+# What the choice adds at least to the power of the preferred direction, which sees part of the
+# interaction.
+ADDED = {"preferred": -0.05, "one column": 0.15, "square": 0.15, "interaction": 0.0}
+
+
 @pytest.mark.study
 @pytest.mark.parametrize("name", DEPARTURES)
 def test_power(name):
     """It is nearly that of the preferred direction along it, and larger across it."""
     design = least_squares(DEPARTURES[name])
     rates = rejection_rates(design, 200, CHOSEN | OTHERS, n_replications=500)
-    alone = rates["preferred"]
-    assert rates["bound"] >= (alone - 0.05 if name == "preferred" else alone + 0.05), rates
+    assert rates["bound"] >= rates["preferred"] + ADDED[name], rates
