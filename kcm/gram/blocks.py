@@ -88,8 +88,7 @@ def _single(leaf: Any) -> Any:
 
 def _centred(x: Float[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
     """Move points near zero, and only then round them."""
-    some = x[:: max(1, len(x) // 1_000)]
-    middle = np.partition(some, len(some) // 2, axis=0)[len(some) // 2]
+    middle = np.median(x[:: max(1, len(x) // 1_000)], axis=0)
     return np.subtract(x, middle, out=np.empty(x.shape, np.float32), casting="same_kind")
 
 

@@ -61,7 +61,7 @@ def single_directions(
     Examples
     --------
     >>> kernels = single_directions([3.0, 4.0], n_directions=5)
-    >>> len(kernels), kernels[0].directions.tolist()
+    >>> len(kernels), kernels[0].directions.round(12).tolist()
     (6, [[0.6, 0.8]])
     """
     if np.ndim(preferred) != 1 or not np.size(preferred):

@@ -277,7 +277,9 @@ class MultiplierBootstrap(Null):
         rule, asked = self._rule(), int(self.n_resamples)
         draws = self._draws(contraction, rng, codes)
         if len(draws) >= FEW_DRAWS:
-            check_spread(float(np.abs(draws - contraction.statistic).max()), contraction)
+            farthest = float(np.abs(draws - contraction.statistic).max())
+            single = contraction.gram.execution.of_draws == "single"
+            check_spread(farthest, contraction, SINGLE_TIE if single else None)
         return BootstrapDistribution(draws, self.weights, rule, asked, bool(self.studentize))
 
     def _rule(self) -> StoppingRule:
