@@ -116,7 +116,7 @@ def constant_law() -> DataError:
     )
 
 
-def check_spread(spread: float, contraction: Contraction, rounding: float | None = None) -> None:
+def check_spread(spread: float, contraction: Contraction) -> None:
     """Refuse a law whose spread is rounding error: no pair of observations is within reach.
 
     Parameters
@@ -124,18 +124,15 @@ def check_spread(spread: float, contraction: Contraction, rounding: float | None
     spread : float
         A standard deviation, or the largest distance of draws from the statistic.
     contraction : Contraction
-    rounding : float, optional
-        Of the spread, relative to the sum of the terms i = j. Default: that of the statistic.
 
     Raises
     ------
     DataError
     """
-    if rounding is None:
-        rounding = ROUNDING[contraction.gram.execution.of_statistic]
     squares = np.sum(contraction.scaled_residuals**2, axis=1)
     summed = contraction.factor * float(contraction.gram.diagonal() @ squares)
-    if not spread > rounding * summed:
+    # draws in single precision that are close to the statistic are computed again in double
+    if not spread > ROUNDING["double"] * summed:
         raise constant_law()
 
 

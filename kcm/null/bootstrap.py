@@ -277,9 +277,7 @@ class MultiplierBootstrap(Null):
         rule, asked = self._rule(), int(self.n_resamples)
         draws = self._draws(contraction, rng, codes)
         if len(draws) >= FEW_DRAWS:
-            farthest = float(np.abs(draws - contraction.statistic).max())
-            single = contraction.gram.execution.of_draws == "single"
-            check_spread(farthest, contraction, SINGLE_TIE if single else None)
+            check_spread(float(np.abs(draws - contraction.statistic).max()), contraction)
         return BootstrapDistribution(draws, self.weights, rule, asked, bool(self.studentize))
 
     def _rule(self) -> StoppingRule:
