@@ -238,9 +238,10 @@ def test_draws_that_stop_are_refused(moment):
 
 def test_what_cannot_be_chosen_from_is_refused():
     given = {
-        "kcm.PenalizedMaximum([])": "`kernels` must be a list of kernels, the preferred one first",
+        "kcm.PenalizedMaximum([])": "kcm.kernels.single_directions([1.0, 0.0]); got a list.",
         "kcm.PenalizedMaximum(kcm.kernels.Gaussian())": "`kernels` must be a list of kernels",
-        "kcm.PenalizedMaximum(['adaptive'])": "`kernels` must be a list of kernels",
+        "kcm.PenalizedMaximum(['adaptive'])": "got a list of str.",
+        "kcm.PenalizedMaximum(kcm.PenalizedMaximum([kcm.kernels.Gaussian()]))": "got a Penal",
         "kcm.PenalizedMaximum([kcm.kernels.Gaussian()], -1.0)": "`penalty` must be a finite number",
         "kcm.PenalizedMaximum([kcm.kernels.Gaussian()], True)": "`penalty` must be a finite number",
         "kcm.PenalizedMaximum([kcm.kernels.Gaussian()], float('inf'))": "`penalty` must be a",

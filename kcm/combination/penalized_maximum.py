@@ -99,9 +99,12 @@ class PenalizedMaximum:
     def __post_init__(self) -> None:
         several = isinstance(self.kernels, list | tuple) and len(self.kernels) > 0
         if not several or not all(isinstance(kernel, Kernel) for kernel in self.kernels):
+            # the kernels themselves would fill a page
+            types = sorted({type(one).__name__ for one in self.kernels}) if several else []
             raise OptionError(
                 "`kernels` must be a list of kernels, the preferred one first, such as "
-                f"kcm.kernels.single_directions([1.0, 0.0]); got {self.kernels!r}."
+                "kcm.kernels.single_directions([1.0, 0.0]); got a "
+                f"{type(self.kernels).__name__}{' of ' * bool(types)}{', '.join(types)}."
             )
         object.__setattr__(self, "kernels", tuple(self.kernels))
         if self.penalty is not None:
