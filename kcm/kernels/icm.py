@@ -13,6 +13,7 @@ from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import half_squares, squared_distance
+from kcm.kernels._exponential import exponential
 from kcm.kernels._parameters import (
     Numbers,
     Parameter,
@@ -92,14 +93,14 @@ class ICM(Kernel):
     def __call__(self, x: Point, y: Point) -> Value:
         u, v, unit = self._moved(x), self._moved(y), self._unit()
         if self.weight == "gaussian":
-            return jnp.exp(-squared_distance(u, v, unit) / 2)
+            return exponential(-squared_distance(u, v, unit) / 2)
         return jnp.prod(_sinc((u - v) / unit))
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         if self.weight == "uniform":
             return Kernel.cross(self, x, y)
         u, v = jax.vmap(self._moved)(x), jax.vmap(self._moved)(y)
-        return jnp.exp(half_squares(u, v, self._unit()))
+        return exponential(half_squares(u, v, self._unit()))
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         for name in ("location", "scale"):

@@ -3,12 +3,12 @@
 from typing import final
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import safe_root
+from kcm.kernels._exponential import exponential
 from kcm.kernels._scaled import DistanceKernel
 from kcm.kernels.base import Kernel
 
@@ -69,7 +69,7 @@ class Matern(DistanceKernel):
         squares = -4 * self.nu * half_squares
         r = safe_root(squares)
         if self.nu == SMOOTHNESS[0]:
-            return jnp.exp(-r)
+            return exponential(-r)
         if self.nu == SMOOTHNESS[1]:
-            return (1 + r) * jnp.exp(-r)
-        return (1 + r + squares / 3) * jnp.exp(-r)
+            return (1 + r) * exponential(-r)
+        return (1 + r + squares / 3) * exponential(-r)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._distances import half_squares
+from kcm.kernels._exponential import exponential
 from kcm.kernels._scaled import BandwidthKernel
 from kcm.kernels._shapes import SHAPES, density
 from kcm.kernels.bandwidth import Bandwidth, RuleOfThumb, as_bandwidth, numbers
@@ -74,4 +75,4 @@ class Smooth(BandwidthKernel):
         if self.shape != "gaussian":
             return Kernel.cross(self, x, y)
         peak = density("gaussian", jnp.zeros((), x.dtype)) ** x.shape[1]
-        return peak * jnp.exp(half_squares(x, y, numbers(self.bandwidth)))
+        return peak * exponential(half_squares(x, y, numbers(self.bandwidth)))

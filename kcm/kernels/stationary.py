@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._typing import Point, Value
+from kcm.kernels._exponential import exponential
 from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels._scaled import BandwidthKernel, DistanceKernel
 from kcm.kernels.bandwidth import numbers
@@ -46,7 +47,7 @@ class Gaussian(DistanceKernel):
     """
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.exp(half_squares)
+        return exponential(half_squares)
 
     def power_of(self, other: Kernel) -> int | None:
         if not isinstance(other, Gaussian):
@@ -81,7 +82,7 @@ class Laplace(BandwidthKernel):
     """
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return jnp.exp(-jnp.sum(jnp.abs(x - y) / numbers(self.bandwidth)))
+        return exponential(-jnp.sum(jnp.abs(x - y) / numbers(self.bandwidth)))
 
     def power_of(self, other: Kernel) -> int | None:
         if not isinstance(other, Laplace):
