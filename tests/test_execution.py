@@ -43,6 +43,21 @@ def test_kernels_are_evaluated_in_single_precision_where_that_is_harmless(rng):
     assert kernel.bandwidth.dtype == np.float32
 
 
+@pytest.mark.parametrize("bandwidth", 10.0 ** -np.arange(5, 11))
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_points_that_rounding_moves_by_bandwidths_stay_in_double(bandwidth, columns, rng):
+    """No two points are within reach: only a point and what it is rounded to can tell."""
+    x = rng.normal(size=(3_000, columns))
+    assert in_precision(Gaussian(bandwidth), x, "single")[1] is x
+
+
+def twins(distance):
+    """Points of which those near the centre come twice, so far apart in the first column."""
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    x = x[np.argsort(np.linalg.norm(x, axis=1))]
+    return np.vstack([x, x[:200] + [distance, 0]])
+
+
 @pytest.mark.parametrize(
     ("kernel", "x"),
     [
@@ -50,8 +65,15 @@ def test_kernels_are_evaluated_in_single_precision_where_that_is_harmless(rng):
         (Laplace(1e30), np.random.default_rng(0).normal(size=(500, 2)) * 1e30),
         (Gaussian(1e100), np.random.default_rng(0).normal(size=(500, 2)) * 1e100),
         (1.0 + Linear(), np.random.default_rng(0).normal(size=(500, 2)) + 1e4),
+        (Laplace(1e-4), twins(1e-7)),
     ],
-    ids=["bandwidth below rounding", "large", "beyond single", "not invariant to shifts"],
+    ids=[
+        "bandwidth below rounding",
+        "large",
+        "beyond single",
+        "not invariant to shifts",
+        "twins near a kink",
+    ],
 )
 def test_kernels_are_evaluated_in_double_where_single_would_be_wrong(kernel, x, rng):
     v = rng.normal(size=(500, 2))

@@ -20,6 +20,8 @@ SINGLE_ERROR = 2e-5
 # Numbers of these sizes are held in single precision as they are, and so are their squares.
 SMALLEST, LARGEST = 1e-15, 1e15
 
+Kernels = tuple[Kernel, ...]
+
 
 def gram_block(
     kernel: Kernel, x: Float[Array, "r d"], y: Float[Array, "s d"], same: bool
@@ -43,18 +45,20 @@ def in_precision(
     Single precision needs points near zero, and they can be moved there only if the kernel does
     not change; where a kernel compares them with points of its own, they stay. Both are tried, on
     the points farthest from the centre and some others: where a value is off by more than 2e-5 of
-    the largest one, kernel and points stay in double precision. The precision returned is one that
-    can hold the values.
+    the largest one, or a point so far from itself when rounded, kernel and points stay in double
+    precision. The precision returned is one that can hold the values.
     """
     if precision == "double":
         return kernel, x, precision
     with np.errstate(all="ignore"):
-        centred = _centred(x)
-        moved = x.astype(np.float32) if _has_anchors(kernel) else centred
+        middle = _middle(x)
+        centred = _rounded(x, middle)
         lower, chosen = jax.tree.map(_single, kernel), _tried(centred)
-        tiles = (kernel, x[chosen]), (lower, moved[chosen])
-        exact, tried = _values([(_kernels(kernel), points) for kernel, points in tiles])
-        error, largest = (np.abs(a).max(axis=(1, 2)) for a in (tried - exact, exact))
+        anchored = _has_anchors(kernel)  # its points are rounded with those it compares them with
+        moved = x.astype(np.float32) if anchored else centred
+        tiles = (_kernels(kernel), x[chosen]), (_kernels(lower), moved[chosen])
+        pairs = () if anchored else (x[chosen] - middle, centred[chosen].astype(float))
+        error, largest = _errors(*tiles, pairs)
     held: Precision = "single" if in_range(largest).all() else "double"
     return (lower, moved, held) if (error <= SINGLE_ERROR * largest).all() else (kernel, x, held)
 
@@ -62,8 +66,9 @@ def in_precision(
 def largest_value(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> float:
     """Return the largest |k| on the points farthest from the centre and some others."""
     with np.errstate(all="ignore"):
-        (values,) = _values([((kernel,), x[_tried(_centred(x))])])
-        return float(np.abs(values).max())
+        chosen = _tried(_rounded(x, _middle(x)))
+        with double_arithmetic():
+            return float(np.abs(_values((kernel,), x[chosen])).max())
 
 
 def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
@@ -71,7 +76,7 @@ def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
     return (largest > SMALLEST) & (largest < LARGEST)
 
 
-def _kernels(kernel: Any) -> tuple[Kernel, ...]:
+def _kernels(kernel: Any) -> Kernels:
     return (kernel,) if isinstance(kernel, Kernel) else kernel.evaluated
 
 
@@ -86,9 +91,14 @@ def _single(leaf: Any) -> Any:
     return leaf.astype(np.float32) if hasattr(leaf, "astype") else leaf
 
 
-def _centred(x: Float[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+def _middle(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    return np.median(x[:: max(1, len(x) // 1_000)], axis=0)
+
+
+def _rounded(
+    x: Float[np.ndarray, "n d"], middle: Float[np.ndarray, " d"]
+) -> Float32[np.ndarray, "n d"]:
     """Move points near zero, and only then round them."""
-    middle = np.median(x[:: max(1, len(x) // 1_000)], axis=0)
     return np.subtract(x, middle, out=np.empty(x.shape, np.float32), casting="same_kind")
 
 
@@ -103,16 +113,38 @@ def _tried(centred: Float32[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
     return np.resize(chosen, N_TRIED)
 
 
-def _values(
-    tiles: list[tuple[tuple[Kernel, ...], Float[np.ndarray, "m d"]]],
-) -> list[Float64[np.ndarray, "k m m"]]:
-    """Return the values of some kernels on one tile, for each of some kernels and tiles."""
+def _errors(
+    exact: tuple[Kernels, Float[np.ndarray, "m d"]],
+    single: tuple[Kernels, Float[np.ndarray, "m d"]],
+    pairs: tuple[Float[np.ndarray, "m d"], ...],
+) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Return the largest error of each kernel in single precision, and its largest value."""
     with double_arithmetic():
-        return [np.asarray(values, np.float64) for values in _evaluated(tiles)]
+        return jax.tree.map(np.asarray, _compared(exact, single, pairs))
 
 
 @jax.jit
-def _evaluated(
-    tiles: list[tuple[tuple[Kernel, ...], Float[Array, "m d"]]],
-) -> list[Float[Array, "k m m"]]:
-    return [jnp.stack([gram_block(kernel, x, x, True) for kernel in ks]) for ks, x in tiles]
+def _compared(
+    exact: tuple[Kernels, Float[Array, "m d"]],
+    single: tuple[Kernels, Float[Array, "m d"]],
+    pairs: tuple[Float[Array, "m d"], ...],
+) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    values = _values(*exact)
+    error = jnp.abs(_values(*single) - values).max(axis=(1, 2))
+    if pairs:
+        error = jnp.maximum(error, _told_apart(exact[0], *pairs))
+    return error, jnp.abs(values).max(axis=(1, 2))
+
+
+@jax.jit
+def _values(kernels: Kernels, x: Float[Array, "m d"]) -> Float64[Array, "k m m"]:
+    """Return the values of some kernels on one tile."""
+    return jnp.stack([gram_block(k, x, x, True).astype(jnp.float64) for k in kernels])
+
+
+def _told_apart(
+    kernels: Kernels, x: Float[Array, "m d"], rounded: Float[Array, "m d"]
+) -> Float[Array, " k"]:
+    """Return how much less each kernel sees of points in what they are rounded to."""
+    apart = [jax.vmap(k)(x, rounded) - k.diagonal(x) for k in kernels]
+    return jnp.abs(jnp.stack(apart)).max(axis=1)
