@@ -55,7 +55,7 @@ def twins(distance):
     """Points of which those near the centre come twice, so far apart in the first column."""
     x = np.random.default_rng(0).normal(size=(300, 2))
     x = x[np.argsort(np.linalg.norm(x, axis=1))]
-    return np.vstack([x, x[:200] + [distance, 0]])
+    return np.vstack([x, x[:200] + np.array([distance, 0])])
 
 
 @pytest.mark.parametrize(
