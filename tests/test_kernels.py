@@ -17,11 +17,13 @@ from kcm import gram
 from kcm.exceptions import OptionError
 from kcm.kernels import (
     Constant,
+    Energy,
     Gaussian,
     InverseMultiquadric,
     Kernel,
     Laplace,
     Linear,
+    Matern,
     Subspace,
 )
 
@@ -87,6 +89,14 @@ def test_single_precision_far_from_the_origin(kernel, x):
     np.testing.assert_allclose(
         kernel.matrix(jnp.asarray(far)), kernel.matrix(jnp.asarray(near)), atol=3e-3
     )
+
+
+@pytest.mark.parametrize("kernel", [Laplace(1e-3), Matern(1e-3, nu=0.5), Energy(1e-3)])
+def test_a_kink_is_met_exactly_by_equal_points(kernel, x):
+    """A root of a rounded square would be off by half of the digits."""
+    points = np.vstack([x, x]) + 1e3
+    found = np.diag(gram.matrix(kernel, points), k=len(x))
+    np.testing.assert_array_equal(found, gram.diagonal(kernel, x))
 
 
 @pytest.mark.parametrize("h", [0.3, 1.0, 7.0])

@@ -3,10 +3,12 @@
 from typing import final
 
 import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from kcm._typing import Point, Value
+from kcm._typing import Columns, Point, Value
 from kcm.exceptions import OptionError
-from kcm.kernels._distances import safe_root, squared_distance
+from kcm.kernels._distances import column_sums, safe_root, squared_distance
 from kcm.kernels._scaled import BandwidthKernel
 from kcm.kernels.bandwidth import numbers
 
@@ -71,10 +73,13 @@ class Energy(BandwidthKernel):
                 "exponent of 2 only linear departures are seen: use kcm.kernels.Linear()."
             )
 
-    # The root of a rounded square is off by the root of the rounding, so that `cross` has no faster
-    # form than the definition.
     def __call__(self, x: Point, y: Point) -> Value:
         squares = squared_distance(x, y, numbers(self.bandwidth))
+        return -safe_root(squares, self.exponent / 2)
+
+    # The root of a square that a product gives is off by the root of its rounding.
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        squares = column_sums(jnp.square, x, y, numbers(self.bandwidth))
         return -safe_root(squares, self.exponent / 2)
 
     @property

@@ -3,14 +3,15 @@
 from typing import final
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns
 from kcm.exceptions import OptionError
-from kcm.kernels._distances import safe_root
+from kcm.kernels._distances import column_sums, safe_root
 from kcm.kernels._exponential import exponential
 from kcm.kernels._scaled import DistanceKernel
-from kcm.kernels.base import Kernel
+from kcm.kernels.bandwidth import numbers
 
 __all__ = ["Matern"]
 
@@ -59,11 +60,12 @@ class Matern(DistanceKernel):
             raise OptionError(f"`nu` must be 0.5, 1.5 or 2.5; got {self.nu!r}.")
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        if self.nu == SMOOTHNESS[0]:
-            # the root of a square that is rounded is off by the root of the rounding: pairs of
-            # equal points would lose half of the digits
-            return Kernel.cross(self, x, y)
-        return super().cross(x, y)
+        if self.nu != SMOOTHNESS[0]:
+            return super().cross(x, y)
+        # the root of a square that is rounded is off by the root of the rounding: pairs of equal
+        # points would lose half of the digits
+        squares = column_sums(jnp.square, x, y, numbers(self.bandwidth))
+        return self.of_half_squares(-squares / 2)
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
         squares = -4 * self.nu * half_squares

@@ -3,8 +3,10 @@
 from typing import final
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kcm.kernels._exponential import exponential
 from kcm.kernels._parameters import Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels._scaled import DistanceKernel
 
@@ -53,4 +55,4 @@ class RationalQuadratic(DistanceKernel):
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
         alpha = as_parameter(self.alpha)
-        return (1 - half_squares / alpha) ** -alpha
+        return exponential(-alpha * jnp.log(1 - half_squares / alpha))

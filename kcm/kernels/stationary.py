@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._typing import Point, Value
+from kcm._typing import Columns, Point, Value
+from kcm.kernels._distances import column_sums
 from kcm.kernels._exponential import exponential
 from kcm.kernels._parameters import Numbers, Parameter, as_parameter, as_scalar, check_positive
 from kcm.kernels._scaled import BandwidthKernel, DistanceKernel
@@ -84,6 +85,9 @@ class Laplace(BandwidthKernel):
     def __call__(self, x: Point, y: Point) -> Value:
         return exponential(-jnp.sum(jnp.abs(x - y) / numbers(self.bandwidth)))
 
+    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        return exponential(-column_sums(jnp.abs, x, y, numbers(self.bandwidth)))
+
     def power_of(self, other: Kernel) -> int | None:
         if not isinstance(other, Laplace):
             return None
@@ -123,7 +127,7 @@ class InverseMultiquadric(DistanceKernel):
         check_positive(self.exponent, "exponent")
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
-        return (1 - 2 * half_squares) ** -as_parameter(self.exponent)
+        return exponential(-as_parameter(self.exponent) * jnp.log(1 - 2 * half_squares))
 
 
 def _whole_ratio(large: Numbers, small: Numbers, power: int) -> int | None:
