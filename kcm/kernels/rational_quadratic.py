@@ -55,4 +55,4 @@ class RationalQuadratic(DistanceKernel):
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
         alpha = as_parameter(self.alpha)
-        return exponential(-alpha * jnp.log(1 - half_squares / alpha))
+        return exponential(jnp.multiply(-alpha, jnp.log(1 - half_squares / alpha)))

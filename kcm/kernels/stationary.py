@@ -127,7 +127,8 @@ class InverseMultiquadric(DistanceKernel):
         check_positive(self.exponent, "exponent")
 
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:
-        return exponential(-as_parameter(self.exponent) * jnp.log(1 - 2 * half_squares))
+        logarithm = jnp.log(1 - 2 * half_squares)
+        return exponential(jnp.multiply(-as_parameter(self.exponent), logarithm))
 
 
 def _whole_ratio(large: Numbers, small: Numbers, power: int) -> int | None:
