@@ -17,7 +17,7 @@ from kcm.exceptions import OptionError
 from kcm.gram import Execution
 from kcm.gram.blocks import in_precision
 from kcm.gram.family import family_of
-from kcm.kernels import Gaussian, Laplace, Linear
+from kcm.kernels import Gaussian, Laplace, Linear, Matern, Smooth
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,16 @@ def test_points_that_rounding_moves_by_bandwidths_stay_in_double(bandwidth, colu
     assert in_precision(Gaussian(bandwidth), x, "single")[1] is x
 
 
+@pytest.mark.parametrize("bandwidth", [10.0, 1.0, 0.1, 0.01, 1e-4])
+@pytest.mark.parametrize("kernel", [Gaussian, Matern, Laplace, Smooth])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_values_in_single_precision_are_near_those_in_double(kernel, bandwidth, columns, rng):
+    x, single = rng.normal(size=(600, columns)), np.eye(600)
+    double = gram.matrix(kernel(bandwidth), x)
+    found = gram.matvec(kernel(bandwidth), x, single, precision="single")
+    assert np.abs(found - double).max() <= 4e-5 * np.abs(double).max()
+
+
 def twins(distance):
     """Points of which those near the centre come twice, so far apart in the first column."""
     x = np.random.default_rng(0).normal(size=(300, 2))
@@ -66,6 +76,8 @@ def twins(distance):
         (Gaussian(1e100), np.random.default_rng(0).normal(size=(500, 2)) * 1e100),
         (1.0 + Linear(), np.random.default_rng(0).normal(size=(500, 2)) + 1e4),
         (Laplace(1e-4), twins(1e-7)),
+        (Gaussian(1e-4), twins(1e-4)),
+        (Matern(1e-3), twins(1e-3)),
     ],
     ids=[
         "bandwidth below rounding",
@@ -73,6 +85,8 @@ def twins(distance):
         "beyond single",
         "not invariant to shifts",
         "twins near a kink",
+        "twins that a product of points makes one",
+        "twins that are closer to the product",
     ],
 )
 def test_kernels_are_evaluated_in_double_where_single_would_be_wrong(kernel, x, rng):

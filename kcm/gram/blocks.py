@@ -15,12 +15,18 @@ __all__ = ["gram_block", "in_precision", "in_range", "largest_value"]
 
 # Points that are farthest from the centre, and as many others, on which single precision is tried.
 N_TRIED = 64
+# Points of the sample that each of them is paired with.
+N_OTHERS = 4_096
+# |x|^2 + |y|^2 - 2x'y is off by the rounding of |x|^2: distances of its root, so many times the
+# rounding of x, are lost.
+CANCELLATION = 2**13
 # Largest error of a kernel value, relative to the largest, at which single precision is used.
 SINGLE_ERROR = 2e-5
 # Numbers of these sizes are held in single precision as they are, and so are their squares.
 SMALLEST, LARGEST = 1e-15, 1e15
 
 Kernels = tuple[Kernel, ...]
+Tried = tuple[Kernels, Any, Any]  # and the points of either side
 
 
 def gram_block(
@@ -44,21 +50,23 @@ def in_precision(
 
     Single precision needs points near zero, and they can be moved there only if the kernel does
     not change; where a kernel compares them with points of its own, they stay. Both are tried, on
-    the points farthest from the centre and some others: where a value is off by more than 2e-5 of
-    the largest one, or a point so far from itself when rounded, kernel and points stay in double
-    precision. The precision returned is one that can hold the values.
+    the points farthest from the centre and some others, each with many points: where a value is
+    off by more than 2e-5 of the largest one, or rounding could make one of two points that the
+    kernel tells apart, kernel and points stay in double precision. The precision returned is one
+    that can hold the values.
     """
     if precision == "double":
         return kernel, x, precision
     with np.errstate(all="ignore"):
-        middle = _middle(x)
+        middle, anchored = _middle(x), _has_anchors(kernel)
         centred = _rounded(x, middle)
-        lower, chosen = jax.tree.map(_single, kernel), _tried(centred)
-        anchored = _has_anchors(kernel)  # its points are rounded with those it compares them with
-        moved = x.astype(np.float32) if anchored else centred
-        tiles = (_kernels(kernel), x[chosen]), (_kernels(lower), moved[chosen])
-        pairs = () if anchored else (x[chosen] - middle, centred[chosen].astype(float))
-        error, largest = _errors(*tiles, pairs)
+        rows, columns = _tried(centred), _others(len(x), N_TRIED if anchored else N_OTHERS)
+        lower, moved = jax.tree.map(_single, kernel), x.astype(np.float32) if anchored else centred
+        exact = _kernels(kernel), x[rows], x[columns]
+        single = _kernels(lower), moved[rows], moved[columns]
+        kept = x[rows] - middle
+        near = kept if anchored else kept + CANCELLATION * (centred[rows] - kept)
+        error, largest = _errors(exact, single, (rows, columns), (kept, near))
     held: Precision = "single" if in_range(largest).all() else "double"
     return (lower, moved, held) if (error <= SINGLE_ERROR * largest).all() else (kernel, x, held)
 
@@ -66,9 +74,9 @@ def in_precision(
 def largest_value(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> float:
     """Return the largest |k| on the points farthest from the centre and some others."""
     with np.errstate(all="ignore"):
-        chosen = _tried(_rounded(x, _middle(x)))
+        points = x[_tried(_rounded(x, _middle(x)))]
         with double_arithmetic():
-            return float(np.abs(_values((kernel,), x[chosen])).max())
+            return float(np.abs(_matrices((kernel,), points)).max())
 
 
 def in_range(largest: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
@@ -113,38 +121,51 @@ def _tried(centred: Float32[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
     return np.resize(chosen, N_TRIED)
 
 
-def _errors(
-    exact: tuple[Kernels, Float[np.ndarray, "m d"]],
-    single: tuple[Kernels, Float[np.ndarray, "m d"]],
-    pairs: tuple[Float[np.ndarray, "m d"], ...],
-) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+def _others(n: int, size: int) -> Int[np.ndarray, " s"]:
+    """Return places over the whole sample."""
+    return np.resize(np.linspace(0, n - 1, min(n, size)).astype(int), size)
+
+
+def _errors(*tried: Any) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
     """Return the largest error of each kernel in single precision, and its largest value."""
     with double_arithmetic():
-        return jax.tree.map(np.asarray, _compared(exact, single, pairs))
+        return jax.tree.map(np.asarray, _compared(*tried))
 
 
 @jax.jit
 def _compared(
-    exact: tuple[Kernels, Float[Array, "m d"]],
-    single: tuple[Kernels, Float[Array, "m d"]],
-    pairs: tuple[Float[Array, "m d"], ...],
+    exact: Tried,
+    single: Tried,
+    places: tuple[Int[Array, " m"], Int[Array, " s"]],
+    pairs: tuple[Float[Array, "m d"], Float[Array, "m d"]],
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
-    values = _values(*exact)
-    error = jnp.abs(_values(*single) - values).max(axis=(1, 2))
-    if pairs:
-        error = jnp.maximum(error, _told_apart(exact[0], *pairs))
-    return error, jnp.abs(values).max(axis=(1, 2))
+    same = places[0][:, None] == places[1][None]  # a tile takes its diagonal from the definition
+    values, own = _values(*exact), _stacked([k.diagonal(exact[1]) for k in exact[0]])
+    largest = jnp.maximum(jnp.abs(values).max(axis=(1, 2)), jnp.abs(own).max(axis=1))
+    error = jnp.abs(_values(*single) - values)
+    error = jnp.where(jnp.isnan(error), jnp.inf, jnp.where(same, 0, error)).max(axis=(1, 2))
+    return jnp.where(_told_apart(exact[0], *pairs) > largest / 2, jnp.inf, error), largest
 
 
-@jax.jit
-def _values(kernels: Kernels, x: Float[Array, "m d"]) -> Float64[Array, "k m m"]:
-    """Return the values of some kernels on one tile."""
-    return jnp.stack([gram_block(k, x, x, True).astype(jnp.float64) for k in kernels])
+def _values(
+    kernels: Kernels, x: Float[Array, "m d"], y: Float[Array, "s d"]
+) -> Float64[Array, "k m s"]:
+    return _stacked([gram_block(k, x, y, False) for k in kernels])
 
 
 def _told_apart(
-    kernels: Kernels, x: Float[Array, "m d"], rounded: Float[Array, "m d"]
-) -> Float[Array, " k"]:
-    """Return how much less each kernel sees of points in what they are rounded to."""
-    apart = [jax.vmap(k)(x, rounded) - k.diagonal(x) for k in kernels]
-    return jnp.abs(jnp.stack(apart)).max(axis=1)
+    kernels: Kernels, x: Float[Array, "m d"], y: Float[Array, "m d"]
+) -> Float64[Array, " k"]:
+    """Return how much less each kernel sees of points in others than in themselves."""
+    own, other = (_stacked([jax.vmap(k)(x, z) for k in kernels]) for z in (x, y))
+    return jnp.abs(other - own).max(axis=1)
+
+
+@jax.jit
+def _matrices(kernels: Kernels, x: Float[Array, "m d"]) -> Float64[Array, "k m m"]:
+    """Return the values of some kernels on one tile."""
+    return _stacked([gram_block(k, x, x, True) for k in kernels])
+
+
+def _stacked(values: list[Array]) -> Float64[Array, "k ..."]:
+    return jnp.stack([value.astype(jnp.float64) for value in values])

@@ -1,6 +1,7 @@
 """Distances between points, scaled by a bandwidth."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ def half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Floa
     return jnp.minimum(left @ right.T, 0)
 
 
+@partial(jax.jit, static_argnums=0)
 def column_sums(
     term: Callable[[Array], Array], x: Columns, y: Float[Array, "m d"], bandwidth: Numbers
 ) -> Float[Array, "n m"]:
@@ -43,14 +45,17 @@ def column_sums(
     One column after the other for all pairs: XLA takes up to ten times as long over the sums of
     one pair after the other.
     """
-    lengths = jnp.broadcast_to(bandwidth, x.shape[1:])
+    columns = x.T, y.T, jnp.broadcast_to(bandwidth, x.shape[1:])
+
+    def of_one(column: tuple[Array, Array, Array]) -> Array:
+        a, b, length = column
+        return term((a[:, None] - b[None]) / length)
 
     def add(total: Array, column: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        a, b, length = column
-        return total + term((a[:, None] - b[None]) / length), None
+        return total + of_one(column), None
 
-    start = jnp.zeros((len(x), len(y)), jnp.result_type(x, lengths))
-    return lax.scan(add, start, (x.T, y.T, lengths))[0]
+    first, rest = jax.tree.map(lambda c: c[0], columns), jax.tree.map(lambda c: c[1:], columns)
+    return lax.scan(add, of_one(first), rest)[0]
 
 
 def centre_of(points: Columns) -> Point:

@@ -1,5 +1,7 @@
 """The exponential function of numbers that are not positive: most of the work of many kernels."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from jaxtyping import Array, Float, Float32
 
 __all__ = ["exponential"]
 
-LOG2_E, LN_2 = np.float32(np.log2(np.e)), np.float32(np.log(2))
+LOG2_E, LN_2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
 # Its exponential is rounded to zero.
 LOWEST = np.float32(-87)
 # Of exp(r), |r| <= ln(2) / 2, after 1 + r: smallest largest relative error, 1.1e-7.
@@ -23,9 +25,9 @@ def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Return exp(x) for x <= 0.
 
     On a CPU single precision is computed as 2^i exp(r), i whole and |r| <= ln(2) / 2, with a
-    polynomial of degree five, to 4e-7 of the value (and 6e-8 |x| on processors that round a product
-    before a sum). XLA's own function is exact to the last digit and takes twice as long. Below -87
-    the value is zero.
+    polynomial of degree five, to 4e-7 of the value when compiled (and 6e-8 |x| where a product is
+    rounded before a sum, as without compilation). XLA's own function is exact to the last digit and
+    takes twice as long. Below -87 the value is zero.
     """
     if x.dtype != jnp.float32:
         return jnp.exp(x)

@@ -1,9 +1,11 @@
-"""Time of the draws of a null law beside that of the bare matrix product they replace.
+"""Time of the draws of a null law beside the bare matrix product they replace; of a few columns.
 
     python -m pytest -m performance tests/performance/test_contraction.py -s
 
 Each figure is a ratio of times measured in the same run; no time is a pass mark.
 """
+
+from functools import partial
 
 import jax
 import numpy as np
@@ -56,3 +58,26 @@ def test_draws_against_the_bare_product(n, precision, benchmark):
     benchmark.extra_info |= ratios
     benchmark.pedantic(draws, rounds=3)
     assert ratios["bare product, JAX"] < 20  # something is broken, not slow
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_a_few_columns_against_one(precision, benchmark):
+    n = 20_000
+    rng = np.random.default_rng(1)
+    x, v = rng.normal(size=(n, 5)), rng.normal(size=(n, 7))
+    kernel = Gaussian().resolve(x)
+    calls = {
+        f"{name}, {m} columns": partial(function, kernel, x, v[:, :m], precision=precision)
+        for name, function in {"v'Kv": gram.quadratic_form, "K V": gram.matvec}.items()
+        for m in (1, 7)
+    }
+    times = best_medians(calls)
+    ratios = {name: time / times["v'Kv, 1 columns"] for name, time in times.items()}
+    print_table(
+        f"n = {n:,}, d = 5, {precision} precision",
+        ["", "seconds", "x v'Kv of one"],
+        [[name, float(times[name]), float(ratios[name])] for name in times],
+    )
+    benchmark.extra_info |= ratios
+    benchmark.pedantic(calls["K V, 7 columns"], rounds=3)
+    assert ratios["K V, 7 columns"] < 20  # something is broken, not slow
