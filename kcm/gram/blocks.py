@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Float64, Int
 
+from kcm._tiles import bucket
 from kcm.gram.execution import Precision, double_arithmetic
 from kcm.kernels import Kernel
 from kcm.kernels._anchored import AnchoredKernel
@@ -122,8 +123,9 @@ def _tried(centred: Float32[np.ndarray, "n d"]) -> Int[np.ndarray, " m"]:
 
 
 def _others(n: int, size: int) -> Int[np.ndarray, " s"]:
-    """Return places over the whole sample."""
-    return np.resize(np.linspace(0, n - 1, min(n, size)).astype(int), size)
+    """Return places over the whole sample, their number rounded up by repeating some."""
+    chosen = np.linspace(0, n - 1, min(n, size)).astype(int)
+    return np.resize(chosen, bucket(len(chosen)))
 
 
 def _errors(*tried: Any) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
