@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 import numpy as np
+from jaxtyping import Int
 
 from kcm.certificate import Certificate, pvalue_interval
 from kcm.contraction import Contraction, StatisticName, contract
@@ -146,11 +147,12 @@ class _Problem:
         gram = self._factored(tolerance)
         exact = _pass_work(self.moment) <= EXACT_WORK and gram.residual_share <= tolerance
         tiled = TiledGram(self.kernel, gram.points, self.execution)
-        contraction = checked_contraction(self.moment, tiled if exact else gram, self.statistic)
+        codes = group_codes(self.null.groups, self.moment.n_obs)
+        how = self.statistic, codes
+        contraction = checked_contraction(self.moment, tiled if exact else gram, *how)
         contraction = dataclasses.replace(contraction, gram=gram)
         law = self.null.distribution(contraction, self.rng)
         unscaled = (None, None) if exact else (self.moment.residuals, self.moment.jacobian)
-        codes = group_codes(self.null.groups, self.moment.n_obs)
         bounds = residual_bounds(contraction, codes, *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
         found = "low-rank", gram.rank, gram.residual_share, exact, interval
@@ -208,7 +210,8 @@ def exact_outcome(
     rng: np.random.Generator,
 ) -> Outcome:
     """Return what a test finds with an exact Gram matrix."""
-    contraction = checked_contraction(moment, gram, statistic)
+    codes = group_codes(null.groups, moment.n_obs)
+    contraction = checked_contraction(moment, gram, statistic, codes)
     law = null.distribution(contraction, rng)
     pvalue = law.pvalue(contraction.statistic)
     certificate = Certificate("exact", None, 0.0, True, (pvalue, pvalue))
@@ -216,11 +219,14 @@ def exact_outcome(
 
 
 def checked_contraction(
-    moment: FittedMoment, gram: GramOperator, statistic: StatisticName
+    moment: FittedMoment,
+    gram: GramOperator,
+    statistic: StatisticName,
+    codes: Int[np.ndarray, " n"],
 ) -> Contraction:
     """Contract, and refuse what is not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        contraction = contract(moment, gram, statistic)
+        contraction = contract(moment, gram, statistic, codes)
         check_finite(contraction)
     return contraction
 

@@ -128,6 +128,36 @@ class LowRankGram(GramOperator):
         rows = self.with_factor({"v": v})
         return np.asarray(self.over_rows(visit_inner, (), rows, v.shape[1]).total)
 
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        squares = np.sum(v**2, axis=1) * weights
+        if codes is None:
+            return float(self.own @ squares)
+        m = int(codes.max()) + 1
+        self.check_grouped(m, self.factor.shape[2])
+        sizes = np.zeros(m)
+        sizes[codes] = weights
+        total = float(self.residual @ squares)
+        for column in v.T:
+            rows = self.with_factor({"v": column, "labels": codes.astype(np.int32)})
+            sums = self.over_rows(visit_sums_by_label, np.zeros((bucket(m), 0)), rows, 1).total
+            total += float(np.sum(np.asarray(sums)[:m] ** 2, axis=1) @ sizes)
+        return total
+
+    def check_grouped(self, n_clusters: int, n_columns: int) -> None:
+        """Refuse sums of rows by cluster that the memory limit does not hold."""
+        needed = 16 * n_clusters * n_columns
+        if needed > self.execution.memory:
+            raise OptionError(
+                f"{n_clusters:,} clusters with a factor of {n_columns} columns need a "
+                f"`memory_limit` of {needed:,} bytes and it is {self.execution.memory:,}; raise "
+                "it, or `tolerance`."
+            )
+
     def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
         """Return F A for A with a row per column of F, in double precision."""
         found = self.over_rows(visit_outer, inner, {"factor": self.factor}, inner.shape[1])
@@ -379,3 +409,9 @@ def visit_inner(shared: Any, tile: dict[str, Array]) -> Sums:
 def visit_outer(inner: Float[Array, "r m"], tile: dict[str, Array]) -> Sums:
     """Return a tile of F A."""
     return Sums((), tile["factor"].astype(jnp.float64) @ inner)
+
+
+def visit_sums_by_label(room: Float[Array, "m z"], tile: dict[str, Array]) -> Sums:
+    """Add up the rows of F, each times v, that carry the same label; `room` has a row for each."""
+    rows = tile["factor"].astype(jnp.float64) * tile["v"][:, None]
+    return Sums(jax.ops.segment_sum(rows, tile["labels"], num_segments=len(room)), ())

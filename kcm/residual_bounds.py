@@ -82,6 +82,7 @@ def residual_bounds(
     if jacobian is not None:
         added = _moved_by_theta(contraction, codes, jacobian, norm, clusters)
         norm, trace = norm + added[0], trace + added[1]
+        trace += _moved_by_shift(contraction, norm)
     return ResidualBounds(norm, trace, below, residuals is None)
 
 
@@ -222,6 +223,16 @@ def _moved_by_theta(
         2 * (np.sqrt((norm + sizes.max()) * energy) + known) + energy + own,
         2 * (np.sqrt(sizes.sum() * energy) + own_trace) + energy + own,
     )
+
+
+def _moved_by_shift(contraction: Contraction, norm: float) -> float:
+    """Bound what another shift does to the mean of the law.
+
+    That of the exact K differs by the regression of E on B_I, at most |E| / |B_I|. What is left of
+    E after it is not longer than E.
+    """
+    shift = contraction.shift
+    return abs(shift.slope) * norm / shift.norm if shift.norm > 0 else 0.0
 
 
 def _energy(kernel: _ResidualKernel) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import FittedMoment, MomentLabels, gain_of
 
 __all__ = ["stack_equations"]
 
@@ -45,6 +45,8 @@ def stack_equations(*moments: FittedMoment) -> FittedMoment:
         _block_diagonal([m.influence for m in moments if m.influence is not None]),
         np.hstack([_scale(m) for m in moments]),
         _labels([m.labels for m in moments]),
+        _block_diagonal([gain_of(m) for m in moments if m.jacobian is not None]),
+        np.hstack([_variance(m) for m in moments]),
     )
 
 
@@ -96,6 +98,10 @@ def _check_split(moment: FittedMoment, k: int) -> None:
 
 def _scale(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
     return np.ones_like(moment.residuals) if moment.scale is None else moment.scale
+
+
+def _variance(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
+    return np.ones_like(moment.residuals) if moment.variance is None else moment.variance
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> Float[np.ndarray, "n q p"] | None:

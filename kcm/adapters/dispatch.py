@@ -133,7 +133,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
     Returns
     -------
     FittedMoment
-        Residuals in the units of the outcome, with jacobian, influence, HC2 scale and labels.
+        Residuals in the units of the outcome, with jacobian, influence, scale and labels.
 
     Raises
     ------
@@ -169,6 +169,8 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         estimate.influence,
         leverage_scale(jacobian, gain, estimate.variance),
         MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
+        gain,
+        estimate.variance,
     )
 
 

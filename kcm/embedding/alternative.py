@@ -60,7 +60,7 @@ def alternative(embedding: ConditionalMomentEmbedding, statistic: StatisticName)
     with execution.on_device():
         found = projections(moment, kernel, codes, execution)
         gram = TiledGram(kernel, moment.conditioning, execution)
-        form = contract(moment, gram, statistic)
+        form = contract(moment, gram, statistic, codes)
         sums = cluster_sums(found.errors, codes)
         image = apply_form(form, codes, sums[:, None])[:, 0]
     variance, third = float(sums @ sums) / n, float(sums @ image) / n

@@ -11,7 +11,7 @@ from kcm.gram import Execution
 from kcm.gram.matrices import cross_block
 from kcm.gram.rectangle import cross_product, row_blocks
 from kcm.kernels import Kernel
-from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments import FittedMoment, scaled_moment
 from kcm.null.multipliers import rademacher
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _cluster_pieces(
     """
     order = np.argsort(codes, kind="stable")
     x, own = moment.conditioning[order], codes[order]
-    r, influence = scaled_residuals(moment)[order], scaled_influence(moment)[order]
+    r, influence = (each[order] for each in scaled_moment(moment, codes))
     m, q, p = slopes.shape
     moved = slopes.reshape(m * q, p).T
     held = np.zeros((0, m * q))

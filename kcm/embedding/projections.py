@@ -6,11 +6,11 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm.contraction import contract, projection
+from kcm.contraction import Contraction, contract
 from kcm.embedding.estimate import NormEstimate
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
-from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments import FittedMoment
 from kcm.null.form import form_sums
 
 __all__ = ["Projections", "cluster_sums", "projections", "standard_error", "total_influence"]
@@ -69,10 +69,7 @@ def projections(
     terms = np.sum(moment.residuals * witness, axis=1)
     slopes = np.einsum("iqp,iq->ip", jacobian, witness)
     errors = terms + total_influence(moment) @ slopes.mean(axis=0)
-    own = smoothed[:, q:].reshape(jacobian.shape)
-    bias = _bias(moment, jacobian, own)
-    if len(np.unique(codes)) < n:
-        bias = _cluster_bias(moment, gram, codes)
+    bias = _bias(contract(moment, gram, "U", codes), codes)
     return Projections(terms, errors - errors.mean(), bias, slopes)
 
 
@@ -83,21 +80,19 @@ def total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
     return moment.influence.sum(axis=1)
 
 
-def _bias(
-    moment: FittedMoment, jacobian: Float[np.ndarray, "n q p"], own: Float[np.ndarray, "n q p"]
-) -> Float[np.ndarray, " n"]:
-    """Return the diagonal of B of the U statistic, 2 / (n - 1) D_i' l_i."""
-    influence = scaled_influence(moment)
-    moved = projection(scaled_residuals(moment), influence, jacobian, own)
-    return 2 / (moment.n_obs - 1) * np.sum(moved * influence, axis=1)
+def _bias(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the mean of the law by rows: the diagonal of B, and e by squared residuals.
 
-
-def _cluster_bias(
-    moment: FittedMoment, gram: TiledGram, codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """Return the diagonal of B with a row per cluster, in equal parts to the rows of each."""
-    diagonal = form_sums(contract(moment, gram, "U"), codes).diagonal
-    return (diagonal / np.bincount(codes))[codes]
+    The diagonal of a cluster goes to its rows in equal parts.
+    """
+    c = contraction
+    squares = np.sum(c.moment.residuals**2, axis=1)
+    if len(np.unique(codes)) < c.n_obs:
+        diagonal = (form_sums(c, codes).diagonal / np.bincount(codes))[codes]
+    else:
+        kept = (c.gram.diagonal() - c.removed) * np.sum(c.scaled_residuals**2, axis=1)
+        diagonal = c.factor * (kept + 2 * np.sum(c.projection * c.scaled_influence, axis=1))
+    return diagonal + c.shift.value * c.factor * squares
 
 
 def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]) -> float:

@@ -38,6 +38,7 @@ def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
         gain * residuals[:, :, None],
         leverage_scale(jacobian, gain),
         MomentLabels(bound.name, bound.conditioning_names, f"estimated: {how}", bound.n_dropped),
+        gain,
     )
 
 

@@ -55,6 +55,17 @@ class HeldGram(GramOperator):
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return self.values @ v
 
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        if codes is None:
+            return float(np.diag(self.values) * weights @ np.sum(v**2, axis=1))
+        alike = codes[:, None] == codes
+        return float(np.sum(self.values * (v @ v.T) * weights[:, None], where=alike))
+
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         """Return diag(V'KV), in double precision whatever `precision` allows."""
         return np.sum(v * self.product(v), axis=0)

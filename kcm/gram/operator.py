@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from kcm.gram.contractions import product, quadratic_forms
 from kcm.gram.execution import Execution, Precision
 from kcm.gram.matrices import diagonal
+from kcm.gram.within import within_clusters
 from kcm.kernels import Kernel
 
 __all__ = ["Contracted", "GramOperator", "TiledGram"]
@@ -52,6 +53,22 @@ class GramOperator(abc.ABC):
         q, whole = v.shape[1], self.product(np.hstack([v, s]))
         form = float(np.sum(v * whole[:, :q]))
         return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
+
+    def inner(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
+        """Return F'V, F the factor of K; without rows where it has none."""
+        return np.zeros((0, v.shape[1]))
+
+    @abc.abstractmethod
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        """Return the sum of K_ij v_i'v_j w_i over pairs of one cluster, of i = j without codes.
+
+        `weights` are equal within a cluster.
+        """
 
     @abc.abstractmethod
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
@@ -108,6 +125,16 @@ class TiledGram(GramOperator):
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
+
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        if codes is None:
+            return float(self.diagonal() * weights @ np.sum(v**2, axis=1))
+        return within_clusters(self.kernel, self.points, v, weights, codes, self.execution)
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]

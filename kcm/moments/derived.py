@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
-from kcm.moments.fitted import FittedMoment, scaled_influence
+from kcm.moments.fitted import FittedMoment
+from kcm.moments.scaling import scaled_influence
 
 __all__ = ["combined_moment", "marginal_moment"]
 
@@ -40,14 +41,7 @@ def marginal_moment(moment: FittedMoment, columns: Sequence[int]) -> FittedMomen
         kinds=tuple(own.kinds[j] for j in chosen),
         levels=tuple(own.levels[j] for j in chosen),
     )
-    return FittedMoment(
-        moment.residuals,
-        moment.conditioning[:, chosen],
-        moment.jacobian,
-        moment.influence,
-        moment.scale,
-        labels,
-    )
+    return replace(moment, conditioning=moment.conditioning[:, chosen], labels=labels)
 
 
 def combined_moment(

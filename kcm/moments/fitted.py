@@ -22,8 +22,6 @@ __all__ = [
     "FittedMoment",
     "MomentLabels",
     "as_blocks",
-    "scaled_influence",
-    "scaled_residuals",
 ]
 
 
@@ -91,10 +89,16 @@ class FittedMoment(eqx.Module):
         l_i with sqrt(n) (theta_hat - theta) = n^-1/2 sum_i l_i + o_p(1), in total or split by the
         component of psi it comes from. The split is needed when q > 1 and a `scale` is given.
     scale : array_like of shape (n,) or (n, q), optional
-        Finite-sample scale s_i of each residual, in (0, inf), as `leverage_scale` gives it.
-        Default 1.
+        What residual i is divided by to have the size of an error, in (0, inf), as
+        `leverage_scale` gives it. Default 1.
     labels : MomentLabels, optional
         Words for the summary; by default "psi" and the column names, or x1, x2, ... for an array.
+    gain : array_like of shape (n, p) or (n, q, p), optional
+        L_i = d l_i / d psi_i, the influence per unit of residual. Where rows form clusters the
+        scale is found anew, for the rows of each cluster together, from `jacobian`, `gain` and
+        `variance`. Default: `influence` over `residuals`.
+    variance : array_like of shape (n,) or (n, q), optional
+        Working variances of the residuals up to a constant. Default: all equal.
 
     Attributes
     ----------
@@ -131,6 +135,8 @@ class FittedMoment(eqx.Module):
     influence: Float[np.ndarray, "n m p"] | None
     scale: Float[np.ndarray, "n q"] | None
     labels: MomentLabels = eqx.field(static=True)
+    gain: Float[np.ndarray, "n q p"] | None
+    variance: Float[np.ndarray, "n q"] | None
 
     def __init__(
         self,
@@ -140,6 +146,8 @@ class FittedMoment(eqx.Module):
         influence: Any = None,
         scale: Any = None,
         labels: MomentLabels | None = None,
+        gain: Any = None,
+        variance: Any = None,
     ) -> None:
         parts = _matched(
             {
@@ -148,6 +156,8 @@ class FittedMoment(eqx.Module):
                 "jacobian": jacobian,
                 "influence": influence,
                 "scale": scale,
+                "gain": gain,
+                "variance": variance,
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
@@ -157,12 +167,17 @@ class FittedMoment(eqx.Module):
         self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
         self.labels = _completed(labels or MomentLabels(), read, jacobian is None)
+        self.gain = None if gain is None else as_blocks(parts["gain"], "gain")
+        self.variance = (
+            None if variance is None else as_float_columns(parts["variance"], "variance")
+        )
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)
         _check_rows(self)
         _check_components(self)
         _check_scale(self.scale)
+        _check_working(self)
         _check_labels(self)
         check_varies(self.conditioning, self.labels.conditioning)
 
@@ -259,7 +274,7 @@ def _check_rows(moment: FittedMoment) -> None:
     n = len(moment.residuals)
     if n < 3:
         raise DataError(f"`residuals` has {n} rows; a test needs at least 3.")
-    for argument in ("conditioning", "jacobian", "influence", "scale"):
+    for argument in ("conditioning", "jacobian", "influence", "scale", "gain", "variance"):
         value = getattr(moment, argument)
         if value is not None and len(value) != n:
             raise DataError(
@@ -311,6 +326,23 @@ def _check_scale(scale: Float[np.ndarray, "n q"] | None) -> None:
         )
 
 
+def _check_working(moment: FittedMoment) -> None:
+    """Refuse a gain or a working variance that belongs to other residuals or parameters."""
+    gain, variance, jacobian = moment.gain, moment.variance, moment.jacobian
+    if gain is not None and (jacobian is None or gain.shape != jacobian.shape):
+        shape = "no `jacobian` is given" if jacobian is None else f"`jacobian` has {jacobian.shape}"
+        raise DataError(
+            f"`gain` has shape {gain.shape} and {shape}; expected one number per residual and "
+            "parameter, the shape of `jacobian`."
+        )
+    shape = moment.residuals.shape
+    if variance is not None and (variance.shape != shape or (variance < 0).any()):
+        raise DataError(
+            f"`variance` must hold one value per residual, not negative, shape {shape}; got shape "
+            f"{variance.shape} with smallest value {variance.min():.3g}."
+        )
+
+
 def _check_labels(moment: FittedMoment) -> None:
     labels, d = moment.labels, moment.n_conditioning
     if len(labels.kinds) != d or not {*labels.kinds} <= {"continuous", "unordered", "ordered"}:
@@ -333,17 +365,3 @@ def _check_labels(moment: FittedMoment) -> None:
             f"`labels` says theta is {labels.theta!r}, but no `jacobian` is given; pass `jacobian` "
             'and `influence`, or theta="known" when theta was not fitted on these data.'
         )
-
-
-def scaled_residuals(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
-    """psi_i / s_i, the residuals that multipliers act on."""
-    return moment.residuals if moment.scale is None else moment.residuals / moment.scale
-
-
-def scaled_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
-    """The influence recomputed from the scaled residuals, summed over components."""
-    if moment.influence is None:
-        return np.zeros((moment.n_obs, 0))
-    if moment.scale is None:
-        return moment.influence.sum(axis=1)
-    return (moment.influence / moment.scale[:, :, None]).sum(axis=1)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from kcm.exceptions import OptionError
-from kcm.moments.fitted import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments.fitted import FittedMoment
+from kcm.moments.scaling import scaled_influence, scaled_residuals
 
 __all__ = ["check_spans_constant"]
 

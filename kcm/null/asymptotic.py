@@ -42,9 +42,9 @@ class Asymptotic(Null):
     With B the multiplier form of `MultiplierBootstrap` and B_0 the same without its diagonal, the
     law is
 
-    .. math:: \mathrm{tr} B + \textstyle\sum_j \mu_j (\chi^2_{1,j} - 1),
+    .. math:: e + \mathrm{tr} B + \textstyle\sum_j \mu_j (\chi^2_{1,j} - 1),
 
-    mu_j the eigenvalues of B_0. It shares mean, variance and third cumulant with the Rademacher
+    mu_j the eigenvalues of B_0 and e the offset that belongs to the shift of B. It shares mean, variance and third cumulant with the Rademacher
     bootstrap.
 
     Parameters
@@ -101,7 +101,7 @@ class Asymptotic(Null):
         _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            weighted = spectral_law(form_matrix(contraction, codes))
+            weighted = spectral_law(form_matrix(contraction, codes), contraction.offset)
             check_spread(math.sqrt(weighted.variance), contraction)
             return weighted
         law = _cumulant_law(contraction, codes, few)
@@ -126,33 +126,34 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
 
 def _cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"], few: bool) -> PearsonIII:
     if few:
-        return cumulant_law(form_matrix(contraction, codes), size_of(contraction) ** 2)
+        unit = size_of(contraction) ** 2
+        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset)
     if isinstance(contraction.gram, LowRankGram):
         return low_rank_cumulant_law(contraction, codes)
     return tiled_cumulant_law(contraction, codes)
 
 
-def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
-    """Return tr B + sum_j mu_j (chi2 - 1), with mu_j the eigenvalues of B without diagonal."""
+def spectral_law(form: Float[np.ndarray, "m m"], offset: float = 0.0) -> WeightedChiSquare:
+    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal."""
     free = form.copy()
     np.fill_diagonal(free, 0.0)
     weights = np.linalg.eigvalsh(free)
     # the weights sum to zero, so that the shift is the trace alone
-    return WeightedChiSquare(weights, float(np.trace(form) - weights.sum()))
+    return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 
 
-def cumulant_law(form: Float[np.ndarray, "m m"], unit: float) -> PearsonIII:
+def cumulant_law(form: Float[np.ndarray, "m m"], unit: float, offset: float = 0.0) -> PearsonIII:
     """Return the Pearson III law with the first three cumulants of the spectral law."""
     free = (form - np.diag(np.diag(form))) / unit
     cubes = float(np.sum(free * (free @ free)))
-    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit)
+    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit, offset)
 
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from the r x r matrix of a low-rank factor."""
     form = low_rank_form(contraction)
     sums = low_rank_sums(form, codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2)
+    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2, contraction.offset)
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
@@ -164,18 +165,18 @@ def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
 
     cubes = _trace_of_cube(apply, _probes(contraction, codes))
     trace, squares = float(sums.diagonal.sum()) / unit, sums.off_diagonal_squares / unit**2
-    return _pearson(trace, squares, cubes, unit)
+    return _pearson(trace, squares, cubes, unit, contraction.offset)
 
 
-def _pearson(trace: float, squares: float, cubes: float, unit: float) -> PearsonIII:
-    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit.
+def _pearson(trace: float, squares: float, cubes: float, unit: float, offset: float) -> PearsonIII:
+    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit, and e.
 
     Cubes of residuals of 1e60 or 1e-60 are no doubles.
     """
     if not squares > 0:
         raise constant_law()
     return PearsonIII(
-        mean=unit * trace,
+        mean=offset + unit * trace,
         sd=unit * math.sqrt(2 * squares),
         skewness=8 * cubes / (2 * squares) ** 1.5,
     )

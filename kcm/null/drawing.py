@@ -11,7 +11,7 @@ from kcm.gram.blocks import largest_value
 from kcm.gram.execution import Precision
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.form import form_matrix
-from kcm.null.low_rank_form import low_rank_draws, low_rank_form
+from kcm.null.low_rank_form import LowRankForm, low_rank_draws, low_rank_form
 
 __all__ = ["draw", "drawer"]
 
@@ -31,18 +31,27 @@ def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
     """
     m = int(codes.max()) + 1
     if m < len(codes) and m <= MAX_CLUSTERS:
-        return partial(_quadratic, form_matrix(contraction, codes))
+        return partial(_quadratic, form_matrix(contraction, codes), contraction.offset)
     if isinstance(contraction.gram, LowRankGram):
-        return partial(low_rank_draws, low_rank_form(contraction), codes)
+        return partial(_low_rank, low_rank_form(contraction), codes, contraction.offset)
     return partial(
         draw, contraction, codes, largest_value(contraction.kernel, contraction.conditioning)
     )
 
 
 def _quadratic(
-    form: Float[np.ndarray, "m m"], multipliers: Float[np.ndarray, "b m"]
+    form: Float[np.ndarray, "m m"], offset: float, multipliers: Float[np.ndarray, "b m"]
 ) -> Float[np.ndarray, " b"]:
-    return np.einsum("bm,bm->b", multipliers @ form, multipliers)
+    return offset + np.einsum("bm,bm->b", multipliers @ form, multipliers)
+
+
+def _low_rank(
+    form: LowRankForm,
+    codes: Int[np.ndarray, " n"],
+    offset: float,
+    multipliers: Float[np.ndarray, "b m"],
+) -> Float[np.ndarray, " b"]:
+    return offset + low_rank_draws(form, codes, multipliers)
 
 
 def draw(
@@ -51,7 +60,7 @@ def draw(
     largest: float,
     multipliers: Float[np.ndarray, "b m"],
 ) -> Float[np.ndarray, " b"]:
-    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
+    """Return w'Bw + e for each row w of `multipliers`, expanded to observations by `codes`.
 
     A draw in single precision that comes close to the statistic is computed again in double, so
     that the p-value is that of double precision. The terms of a form may cancel: its rounding is
@@ -84,4 +93,4 @@ def _draws(
     removed = (c.removed * np.sum(c.scaled_residuals**2, axis=1)) @ w**2
     corrected = 2 * np.sum((c.projection.T @ w) * (c.scaled_influence.T @ w), axis=0)
     summed = np.abs(plain) + np.abs(corrected)
-    return c.factor * (plain - removed + corrected), c.factor * summed
+    return c.offset + c.factor * (plain - removed + corrected), c.factor * summed

@@ -22,10 +22,11 @@ from jaxtyping import Array, Float, Int
 
 from kcm._tiles import bucket
 from kcm.contraction import Contraction, projection
-from kcm.exceptions import OptionError
 from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
 from kcm.low_rank_gram import LowRankGram, low_rank_of
+from kcm.moments import Scaled
+from kcm.shift import whitening
 
 __all__ = [
     "LowRankForm",
@@ -39,8 +40,6 @@ __all__ = [
     "size_of",
 ]
 
-# Variance of a combination of influences, each of size 1, that counts as none.
-SMALLEST_VARIANCE = 1e-12
 # Size of a column that counts as none: its inverse is a number in single precision.
 SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
@@ -116,7 +115,7 @@ def _split(
         return c.inner, c.projection
     inner = gram.inner(c.jacobian.reshape(len(c.jacobian), -1))
     seen = gram.outer(inner).reshape(c.jacobian.shape)
-    moved = projection(c.scaled_residuals, c.scaled_influence, c.jacobian, seen)
+    moved = projection(Scaled(c.scaled_residuals, c.scaled_influence), c.jacobian, seen)
     return inner, c.projection - moved
 
 
@@ -164,12 +163,7 @@ def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[n
     """Return H with its rows added up within clusters."""
     gram, m = form.gram, int(codes.max()) + 1
     columns = form.moved.shape[0] * gram.factor.shape[2]
-    needed = 16 * m * columns
-    if needed > gram.execution.memory:
-        raise OptionError(
-            f"{m:,} clusters with a factor of {columns} columns need a `memory_limit` of "
-            f"{needed:,} bytes and it is {gram.execution.memory:,}; raise it, or `tolerance`."
-        )
+    gram.check_grouped(m, columns)
     tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
     shared = form.moved, np.zeros((bucket(m), 0))
     return np.asarray(gram.over_rows(visit_grouped, shared, tiles, 1).total)[:m]
@@ -246,24 +240,13 @@ def _in_units(
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "p p"]]:
     """Return r, D and l in units, and the matrix that takes S' to the parameters of this l."""
     unit = size_of(c)
-    forth, back = _whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
+    forth, back = whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
     rows = {
         "residuals": c.scaled_residuals / unit,
         "projection": moved @ (back.T / unit),
         "influence": c.scaled_influence @ (forth / unit),
     }
     return rows, back
-
-
-def _whitening(
-    covariance: Float[np.ndarray, "p p"],
-) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, "p p"]]:
-    """Return T with l T uncorrelated columns of size 1, as far as l has full rank, and T^-1."""
-    sizes = np.sqrt(np.diag(covariance))
-    sizes = np.where(sizes > 0, sizes, 1.0)
-    values, vectors = np.linalg.eigh(covariance / sizes / sizes[:, None])
-    lengths = np.sqrt(np.maximum(values, SMALLEST_VARIANCE))
-    return vectors / sizes[:, None] / lengths, (vectors * lengths).T * sizes
 
 
 def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:

@@ -95,6 +95,7 @@ def _uncorrected(contraction: Contraction) -> Contraction:
     none = np.zeros((len(psi), 0))
     return replace(
         contraction,
+        removed=contraction.removed - contraction.shift.value,
         scaled_residuals=psi,
         scaled_influence=none,
         projection=none,
