@@ -86,13 +86,13 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
             "leaves nothing to test: the model has as many parameters as it has data points."
         )
     gain = -n * (span.basis @ span.weights.T)
-    scale = corrected_scale(1 - np.sum(span.basis**2, axis=1))
+    scale = corrected_scale((1 - np.sum(span.basis**2, axis=1)).reshape(n, q))
     return FittedMoment(
         psi.reshape(n, q),
         moment.conditioning,
         moment.jacobian,
         (gain * psi[:, None]).reshape(n, q, p),
-        scale.reshape(n, q),
+        scale,
         replace(moment.labels, theta=f"{moment.labels.theta}; orthogonal projection"),
         gain.reshape(n, q, p),
     )
