@@ -7,7 +7,13 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from kcm.null import BootstrapDistribution, NullDistribution, PearsonIII, WeightedChiSquare
+from kcm.null import (
+    BootstrapDistribution,
+    LeadingSpectrum,
+    NullDistribution,
+    PearsonIII,
+    WeightedChiSquare,
+)
 from kcm.null.pearson import upper_tails
 from kcm.residual_bounds import ResidualBounds
 
@@ -103,6 +109,24 @@ def _of_cumulants(law: PearsonIII, statistic: float, bounds: ResidualBounds) -> 
         for t, sign in ((high, 1), (low, -1))
     )
     return float(least.min()), float(most.max())
+
+
+@pvalue_interval.register
+def _of_leading_eigenvalues(
+    law: LeadingSpectrum, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """Move the tail as that of the Pearson III law with these cumulants moves.
+
+    What the factor leaves out changes mean, variance and third cumulant; how far they can change
+    the tail is seen on the law that they determine. The error of the eigenvalues comes on top.
+    """
+    same = PearsonIII(law.mean, law.sd, law.skewness)
+    low, high = _of_cumulants(same, statistic, bounds)
+    middle = same.pvalue(statistic)
+    least, most = law.computation_interval(statistic)
+    if not middle > 0:
+        return 0.0, 1.0
+    return least * low / middle, min(most * high / middle, 1.0)
 
 
 def _edges(

@@ -214,7 +214,8 @@ def exact_outcome(
     contraction = checked_contraction(moment, gram, statistic, codes)
     law = null.distribution(contraction, rng)
     pvalue = law.pvalue(contraction.statistic)
-    certificate = Certificate("exact", None, 0.0, True, (pvalue, pvalue))
+    interval = law.computation_interval(contraction.statistic)
+    certificate = Certificate("exact", None, 0.0, True, interval)
     return Outcome(contraction, law, certificate, pvalue)
 
 

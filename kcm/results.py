@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KCMTestResult", "KernelTest"]
 
+# Relative error of a p-value above which its bound is printed in its place.
+KNOWN = 0.1
+
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,7 +285,7 @@ class KCMTestResult:
             *_method_rows(self.certificate),
             *self._statistic_rows(),
             (f"Critical value ({level:.3g})", critical),
-            ("p-value", pvalue_text(self.pvalue)),
+            ("p-value", _pvalue_words(self.pvalue, self.certificate)),
             *_interval_row(self._pvalue_interval()),
         )
         notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
@@ -382,6 +385,15 @@ def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
     method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
     within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
     return ("Method", method), ("Exact p-value within", within)
+
+
+def _pvalue_words(pvalue: float, certificate: Certificate) -> str:
+    """Write the p-value, or its bound where the computation may be off by more than 10 %."""
+    low, high = certificate.pvalue_interval
+    known = high <= (1 + KNOWN) * pvalue and low >= (1 - KNOWN) * pvalue
+    if certificate.method != "exact" or known:
+        return pvalue_text(pvalue)
+    return f"< {pvalue_text(high)}"
 
 
 def _dropped(n_dropped: int) -> str:

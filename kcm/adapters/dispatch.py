@@ -23,7 +23,7 @@ from kcm.adapters.rows import (
 )
 from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import Correction, FittedMoment, MomentLabels
 
 __all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment"]
 
@@ -115,7 +115,9 @@ _SUPPORTED = (
 )
 
 
-def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
+def fitted_moment(
+    fit: Any, conditioning: Any = None, *, correction: Correction = "HC4-relative"
+) -> FittedMoment:
     """Turn a fitted result into the moment that a test works on.
 
     Parameters
@@ -129,6 +131,9 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         the formula mentions, or the design columns that vary; for instrumental variables and GMM
         the exogenous variables and the instruments. Offsets, exposures and weights are not among
         them.
+    correction : {"HC4-relative", "HC4", "HC2"}
+        How residuals get the size of errors, as in `kcm.leverage_scale`. Not looked at for a
+        FittedMoment and for estimates of `kcm.MMR` and `kcm.VMM`, which bring their scale.
 
     Returns
     -------
@@ -167,7 +172,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         values,
         jacobian,
         estimate.influence,
-        leverage_scale(jacobian, gain, estimate.variance),
+        leverage_scale(jacobian, gain, estimate.variance, correction=correction),
         MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
         gain,
         estimate.variance,

@@ -16,7 +16,7 @@ from kcm.combination.record import Combined, drawn_laws, is_exact, joint_certifi
 from kcm.computation import Outcome
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
-from kcm.null import BootstrapDistribution, NullDistribution, WeightedChiSquare
+from kcm.null import BootstrapDistribution, LeadingSpectrum, NullDistribution, WeightedChiSquare
 from kcm.null.base import check_level, constant_law
 from kcm.null.normal import NormalLaw
 from kcm.null.pearson import PearsonIII
@@ -221,9 +221,7 @@ def _penalties(n_kernels: int, penalty: float) -> Float[np.ndarray, " k"]:
 
 def _moments(law: NullDistribution) -> tuple[float, float]:
     match law:
-        case WeightedChiSquare():
-            return law.mean, math.sqrt(law.variance)
-        case NormalLaw() | PearsonIII():
+        case WeightedChiSquare() | LeadingSpectrum() | NormalLaw() | PearsonIII():
             return law.mean, law.sd
     raise OptionError(
         "`kernel` (PenalizedMaximum) compares statistics in standard deviations under the null, "

@@ -1,8 +1,6 @@
 """The asymptotic null law, deterministic and without draws."""
 
-import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -16,11 +14,15 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_spread, constant_law, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
+from kcm.null.krylov import krylov_spectrum
+from kcm.null.leading_spectrum import LeadingSpectrum, Spectrum
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
 __all__ = ["Asymptotic"]
+
+SpectralLaw = WeightedChiSquare | LeadingSpectrum | PearsonIII
 
 # Up to this many multipliers the eigenvalues are found, beyond it three cumulants.
 MAX_EIGENVALUES = 2_000
@@ -44,16 +46,17 @@ class Asymptotic(Null):
 
     .. math:: e + \mathrm{tr} B + \textstyle\sum_j \mu_j (\chi^2_{1,j} - 1),
 
-    mu_j the eigenvalues of B_0 and e the offset that belongs to the shift of B. It shares mean, variance and third cumulant with the Rademacher
-    bootstrap.
+    mu_j the eigenvalues of B_0 and e the offset that belongs to the shift of B. It shares mean,
+    variance and third cumulant with the Rademacher bootstrap.
 
     Parameters
     ----------
     method : {"auto", "eigenvalues", "cumulants"}
-        "eigenvalues" inverts the law exactly (`WeightedChiSquare`); "cumulants" matches mean,
-        2 tr B_0^2 and 8 tr B_0^3 by a Pearson III law and never holds an n x n matrix beyond
-        2,000 multipliers. "auto", the default, takes eigenvalues up to 2,000 multipliers
-        (observations, or clusters) and cumulants above.
+        "eigenvalues" inverts the law exactly (`WeightedChiSquare`). "auto", the default, does so up
+        to 2,000 multipliers (observations, or clusters); above it finds the leading eigenvalues
+        and three cumulants of the others (`LeadingSpectrum`), and never holds an n x n matrix.
+        "cumulants" matches mean, 2 tr B_0^2 and 8 tr B_0^3 by a Pearson III law, whose p-values
+        below .01 are indicative only.
     groups : array_like of shape (n,), Series or str, optional
         Cluster labels: one multiplier per cluster. A Series is aligned with the fit by index; a
         name is a column of the data of the fit. With a `FittedMoment`, which carries no index,
@@ -74,9 +77,9 @@ class Asymptotic(Null):
     Above 2,000 multipliers tr B_0^3 is estimated without bias (Hutch++, Meyer et al. 2021): summed
     over a subspace of 64 leading directions and averaged over 64 normal probes of the rest, from a
     fixed seed, the probes assigned to the rows in the order of their values so that the order of
-    the data does not matter. With S the sum of the squared eigenvalues of B_0 no eigenvalue beyond
-    the 64 leading ones exceeds sqrt(S / 65), so the standard error of the skewness is at most
-    about 0.008.
+    the data does not matter. The same three products with B_0 give its leading eigenvalues, and
+    with them a bound on the error of each tail probability, which the summary shows where it is
+    above 10 %.
 
     Examples
     --------
@@ -100,11 +103,13 @@ class Asymptotic(Null):
         codes = group_codes(self.groups, contraction.n_obs)
         _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
+        law: SpectralLaw
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            weighted = spectral_law(form_matrix(contraction, codes), contraction.offset)
-            check_spread(math.sqrt(weighted.variance), contraction)
-            return weighted
-        law = _cumulant_law(contraction, codes, few)
+            law = spectral_law(form_matrix(contraction, codes), contraction.offset)
+        elif self.method == "auto":
+            law = leading_law(contraction, codes)
+        else:
+            law = _cumulant_law(contraction, codes, few)
         check_spread(law.sd, contraction)
         return law
 
@@ -158,14 +163,36 @@ def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from tiles, without holding B."""
+    trace, spectrum = tiled_spectrum(contraction, codes)
+    unit = size_of(contraction) ** 2
+    return _pearson(trace, spectrum.squares, spectrum.cubes, unit, contraction.offset)
+
+
+def leading_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> LeadingSpectrum:
+    """Return the law from the leading eigenvalues and three cumulants of the rest."""
+    if isinstance(contraction.gram, LowRankGram):
+        sums = low_rank_sums(low_rank_form(contraction), codes)
+        trace, spectrum = sums.trace, sums.spectrum()
+    else:
+        trace, spectrum = tiled_spectrum(contraction, codes)
+    if not spectrum.squares > 0:
+        raise constant_law()
+    unit = size_of(contraction) ** 2
+    return LeadingSpectrum(spectrum, contraction.offset + unit * trace, unit)
+
+
+def tiled_spectrum(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> tuple[float, Spectrum]:
+    """Return tr B and the spectrum of B_0 from tiles, in units of the residuals."""
     sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
 
     def apply(v: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:
         return (apply_form(contraction, codes, v) - sums.diagonal[:, None] * v) / unit
 
-    cubes = _trace_of_cube(apply, _probes(contraction, codes))
-    trace, squares = float(sums.diagonal.sum()) / unit, sums.off_diagonal_squares / unit**2
-    return _pearson(trace, squares, cubes, unit, contraction.offset)
+    squares = sums.off_diagonal_squares / unit**2
+    spectrum = krylov_spectrum(apply, _probes(contraction, codes), squares, N_DIRECTIONS)
+    return float(sums.diagonal.sum()) / unit, spectrum
 
 
 def _pearson(trace: float, squares: float, cubes: float, unit: float, offset: float) -> PearsonIII:
@@ -177,7 +204,7 @@ def _pearson(trace: float, squares: float, cubes: float, unit: float, offset: fl
         raise constant_law()
     return PearsonIII(
         mean=offset + unit * trace,
-        sd=unit * math.sqrt(2 * squares),
+        sd=unit * (2 * squares) ** 0.5,
         skewness=8 * cubes / (2 * squares) ** 1.5,
     )
 
@@ -192,16 +219,3 @@ def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.
     probes = np.empty_like(drawn)
     probes[order] = drawn
     return probes
-
-
-def _trace_of_cube(
-    apply: Callable[[Float[np.ndarray, "m r"]], Float[np.ndarray, "m r"]],
-    probes: Float[np.ndarray, "m r"],
-) -> float:
-    """Return tr B_0^3 in three products: sketch, image of basis and probes, image of the image."""
-    basis = np.linalg.qr(apply(probes[:, :N_DIRECTIONS]))[0]
-    rest = probes[:, N_DIRECTIONS:]
-    rest = rest - basis @ (basis.T @ rest)
-    image = apply(np.hstack([basis, rest]))
-    forms = np.sum(image * apply(image), axis=0)
-    return float(forms[:N_DIRECTIONS].sum() + forms[N_DIRECTIONS:].mean())

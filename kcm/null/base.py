@@ -54,6 +54,14 @@ class NullDistribution(abc.ABC):
         """
         return None
 
+    def computation_interval(self, t: float) -> tuple[float, float]:
+        """Return an interval of P(T >= t), by what the computation of the law left out.
+
+        Without width, as here, for a law that is computed in full.
+        """
+        pvalue = self.pvalue(t)
+        return pvalue, pvalue
+
 
 class Null(abc.ABC):
     """A way to find the null law of a contraction.

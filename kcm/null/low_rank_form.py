@@ -26,6 +26,7 @@ from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
 from kcm.low_rank_gram import LowRankGram, low_rank_of
 from kcm.moments import Scaled
+from kcm.null.leading_spectrum import Spectrum
 from kcm.shift import whitening
 
 __all__ = [
@@ -45,6 +46,8 @@ SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
 NO_SKEWNESS = 1e-5
 COLUMNS = 32
+# Eigenvalues that enter the law one by one.
+N_LEADING = 128
 
 
 @final
@@ -86,11 +89,26 @@ class LowRankSums:
         tr B.
     squares, cubes : float
         tr B_0^2 and tr B_0^3.
+    eigenvalues : ndarray of shape (k,)
+        Those of H J H', from the largest in absolute value on.
+    largest_own : float
+        Largest diagonal entry of H J H', which B_0 has not: no eigenvalue moves by more.
     """
 
     trace: float
     squares: float
     cubes: float
+    eigenvalues: Float[np.ndarray, " k"]
+    largest_own: float
+
+    def spectrum(self) -> Spectrum:
+        """Return what is known of the eigenvalues of B_0."""
+        values = self.eigenvalues[:N_LEADING]
+        others = np.abs(self.eigenvalues[N_LEADING:]) + self.largest_own
+        errors = np.full(len(values), self.largest_own)
+        powers = self.squares, self.cubes, 0.0
+        beyond = float(np.sum(others**4)), float(others.max(initial=0.0))
+        return Spectrum(values, errors, *powers, *beyond)
 
 
 def low_rank_form(contraction: Contraction) -> LowRankForm:
@@ -138,7 +156,19 @@ def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSum
         trace=float(f * (own.sum() + form.excess.sum())),
         squares=float(f**2 * squares),
         cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
+        eigenvalues=f * _leading_eigenvalues(inner, p),
+        largest_own=float(f * np.abs(own).max()),
     )
+
+
+def _leading_eigenvalues(inner: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray, " j"]:
+    """Return eigenvalues of H J H' from H'H: those of R J R' with R'R = H'H, columns of size 1."""
+    sizes = np.sqrt(np.diag(inner))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    values, vectors = np.linalg.eigh(inner / sizes / sizes[:, None])
+    root = np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors * sizes[:, None]).T
+    found = np.linalg.eigvalsh(root @ exchanged(root, p).T)
+    return found[np.argsort(-np.abs(found), kind="stable")]
 
 
 def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
