@@ -4,11 +4,19 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.adapters import (
+    align_to_fit,
+    first_stage_strength,
+    fit_column,
+    fitted_moment,
+    own_groups,
+    own_kernel,
+)
 from kcm.combination import PenalizedMaximum
 from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
+from kcm.first_stage import warn_of_weak_instruments
 from kcm.kernels import Kernel
 from kcm.kernels.frames import N_SCALES
 from kcm.moments import FittedMoment
@@ -23,6 +31,10 @@ __all__ = ["specification_test", "warn_of_dependence"]
 _DEPENDENT = frozenset(
     {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
     | {"clustered", "kernel"}
+)
+_WEAK = (
+    "the test at the estimate then rejects a right model too often; use the test of "
+    "`kcm.MMR.from_formula(...).fit()` with `robust=True`, which holds"
 )
 _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
@@ -100,6 +112,8 @@ def specification_test(
     DependenceWarning
         When the covariance of the fit allows for clusters or serial correlation and the null law
         has no groups.
+    WeakInstrumentsWarning
+        When `first_stage_strength` of the fit is weak.
 
     Examples
     --------
@@ -120,6 +134,8 @@ def specification_test(
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
+    if not isinstance(fit, FittedMoment):
+        warn_of_weak_instruments(first_stage_strength(fit), _WEAK)
     return test.run(moment, rng)
 
 
