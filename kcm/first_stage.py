@@ -114,5 +114,5 @@ def warn_of_weak_instruments(
             f"the instruments may be weak: the effective F is {strength.value:.1f} for "
             f"{listed(strength.names)}, below {strength.threshold:g}; {advice}.",
             WeakInstrumentsWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=stacklevel,
         )

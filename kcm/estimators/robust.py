@@ -1,7 +1,7 @@
 """The specification test that holds where instruments are weak: the largest p-value over theta."""
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Float
@@ -61,13 +61,13 @@ class Coordinates:
         return np.clip(moved, self.lower, self.upper)
 
 
-def is_robust(robust: bool | None, strength: FirstStageStrength) -> bool:
+def is_robust(robust: Any, strength: FirstStageStrength) -> bool:
     """Tell whether to test over all values of the endogenous parameters.
 
     Parameters
     ----------
     robust : bool or None
-        As the caller has it.
+        As the caller gave it.
     strength : FirstStageStrength
 
     Returns
