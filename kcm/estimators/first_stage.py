@@ -1,9 +1,13 @@
 """The first-stage strength of a minimum-distance estimate: a kernel's effective F."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from kcm.estimators.expansion import Expansion, expand
 from kcm.estimators.search import Minimum
+from kcm.exceptions import IdentificationError
 from kcm.first_stage import WEAK_FOR_KERNELS, FirstStageStrength, smallest_ratio
 from kcm.kernels import Kernel
 from kcm.low_rank import low_rank_factor
@@ -42,30 +46,42 @@ def estimate_strength(
     -------
     FirstStageStrength
     """
-    exogenous = bound.exogenous_parameters(minimum.theta)[minimum.free]
-    free = np.array(bound.tree.labels)[minimum.free]
+    exogenous = bound.exogenous_parameters(minimum.theta)
     if exogenous.all():
         return FirstStageStrength(float("inf"), ())
-    jacobian = minimum.values.jacobian[:, :, minimum.free]
-    given, moved = jacobian[:, :, exogenous], jacobian[:, :, ~exogenous]
+    labels = bound.tree.labels
+    names = tuple(label for label, given in zip(labels, exogenous, strict=True) if not given)
+    try:
+        expansion = _expansion(minimum, labels)
+    except IdentificationError:
+        # of the parameters that are free the search has made sure
+        return FirstStageStrength(0.0, names, WEAK_FOR_KERNELS)
     features = low_rank_factor(kernel, bound.conditioning, max_rank=MOST_FEATURES).factor
-    noise = _noise(minimum, exogenous, first_stage_residuals(moved, given, features), groups)
-    inverse = minimum.expansion.inverse[np.ix_(~exogenous, ~exogenous)] / len(jacobian) ** 2
-    names = tuple(map(str, free[~exogenous]))
+    jacobian = minimum.values.jacobian
+    given, moved = jacobian[:, :, exogenous], jacobian[:, :, ~exogenous]
+    residuals = first_stage_residuals(moved, given, features)
+    noise = minimum.weight.spread(residuals, groups)
+    if exogenous.any():
+        noise = noise - _absorbed(expansion, exogenous, residuals, groups)
+    inverse = expansion.inverse[np.ix_(~exogenous, ~exogenous)] / len(jacobian) ** 2
     return FirstStageStrength(smallest_ratio(inverse, noise), names, WEAK_FOR_KERNELS)
 
 
-def _noise(
-    minimum: Minimum,
+def _expansion(minimum: Minimum, labels: Sequence[str]) -> Expansion:
+    """Return the expansion in all parameters, those at a bound included."""
+    if minimum.free.all():
+        return minimum.expansion
+    return expand(minimum.values, minimum.weight, labels)
+
+
+def _absorbed(
+    expansion: Expansion,
     exogenous: Bool[np.ndarray, " p"],
     residuals: Float[np.ndarray, "n q m"],
     groups: Int[np.ndarray, " n"] | None,
 ) -> Float[np.ndarray, "m m"]:
-    """Return the sum of v_g' W*_gg v_g."""
-    noise = minimum.weight.spread(residuals, groups)
-    if not exogenous.any():
-        return noise
-    n, expansion = len(residuals), minimum.expansion
+    """Return the sum of v_g' W E (E'WE)^-1 E'W v_g, which the exogenous columns take away."""
+    n = len(residuals)
     seen = n**2 * np.linalg.inv(expansion.inverse)
     weighted = -expansion.gain @ seen / n
     projected = np.einsum("icp,icm->ipm", weighted[:, :, exogenous], residuals)
@@ -74,7 +90,7 @@ def _noise(
         np.add.at(sums, groups, projected)
         projected = sums
     solved = np.linalg.solve(seen[np.ix_(exogenous, exogenous)], projected)
-    return noise - np.einsum("gpm,gpk->mk", projected, solved)
+    return np.asarray(np.einsum("gpm,gpk->mk", projected, solved))
 
 
 def first_stage_residuals(

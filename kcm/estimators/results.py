@@ -159,10 +159,10 @@ class EstimationResults(Estimates):
             Source of the bootstrap's multipliers.
         robust : bool, optional
             False: the test at the estimate, whose law relies on strong identification. True: the
-            largest p-value of `test_at` over the endogenous parameters, the others estimated anew
-            at each value. It holds however weak the instruments are and is conservative where
-            they are strong; without an endogenous parameter the two are one. By default True
-            where `first_stage` is weak; the summary says so.
+            largest p-value of `test_at` over the endogenous parameters, within their bounds, the
+            others estimated anew at each value. It holds however weak the instruments are and is
+            conservative where they are strong; without an endogenous parameter the two are one.
+            By default True where `first_stage` is weak; the summary says so.
 
         Returns
         -------
