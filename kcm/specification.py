@@ -9,6 +9,7 @@ from kcm.adapters import (
     first_stage_strength,
     fit_column,
     fitted_moment,
+    is_estimation,
     own_groups,
     own_kernel,
 )
@@ -33,8 +34,8 @@ _DEPENDENT = frozenset(
     | {"clustered", "kernel"}
 )
 _WEAK = (
-    "the test at the estimate then rejects a right model too often; use the test of "
-    "`kcm.MMR.from_formula(...).fit()` with `robust=True`, which holds"
+    "the test at the estimate may then reject a right model too often; "
+    "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
 )
 _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
@@ -135,8 +136,14 @@ def specification_test(
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
     if not isinstance(fit, FittedMoment):
-        warn_of_weak_instruments(first_stage_strength(fit), _WEAK)
+        _warn_of_first_stage(fit, getattr(null, "groups", None))
     return test.run(moment, rng)
+
+
+def _warn_of_first_stage(fit: Any, groups: Any) -> None:
+    """Warn of weak instruments, in the clusters of the test unless the fit has its own."""
+    strength = first_stage_strength(fit, groups=None if is_estimation(fit) else groups)
+    warn_of_weak_instruments(strength, _WEAK, stacklevel=4)
 
 
 def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:

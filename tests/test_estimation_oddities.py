@@ -336,13 +336,15 @@ class TestScales:
 
 
 class TestBounds:
+    @pytest.mark.filterwarnings("ignore::kcm.WeakInstrumentsWarning")
     def test_one_parameter_at_its_bound(self):
         moment = kcm.ConditionalMoment(lambda p, r: r["y"] - p["b"] * r["x"], "z")
         model = kcm.MMR(moment, instrumental())
         with pytest.warns(kcm.BoundaryWarning, match="b ended at a bound"):
             fit = model.fit({"b": 0.0}, bounds={"b": (0.0, 1.0)})
         assert fit.params["b"] == 1.0
-        assert fit.test().pvalue == pytest.approx(model.at({"b": 1.0}).test().pvalue)
+        at_bound = model.at({"b": 1.0}).test().pvalue
+        assert fit.test(robust=False).pvalue == pytest.approx(at_bound)
 
     def test_restrictions_on_the_others(self):
         model = kcm.MMR.from_formula(FORMULA, instrumental())

@@ -32,7 +32,7 @@ BY_DEFAULT = (
     "`robust=False` for the test at the estimate. For the parameters use `confidence_set`, not "
     "standard errors"
 )
-BY_WISH = "the test at the estimate then rejects a right model too often; use `robust=True`"
+BY_WISH = "the test at the estimate may then reject a right model too often; use `robust=True`"
 
 
 @final
