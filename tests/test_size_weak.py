@@ -14,7 +14,7 @@ N_REPLICATIONS = 300
 
 
 def draw(rng, n, strength, m):
-    """Draw with a first-stage F of `strength` on average, less one, and m instruments."""
+    """Draw with m instruments and a first-stage F of `strength` and one on average."""
     z, v, e = rng.normal(size=(n, m)), *rng.normal(size=(2, n))
     x = np.sqrt(strength / n) * z.sum(axis=1) + v
     names = [f"z{j}" for j in range(m)]
@@ -80,7 +80,7 @@ def test_sizes_with_three_instruments(strength):
 @pytest.mark.parametrize("strength", [5, 10, 20])
 @pytest.mark.parametrize("m", [1, 10])
 def test_sizes_of_two_stage_least_squares(m, strength):
-    """N = 200, Gaussian kernel; F = `strength` is that of all instruments together."""
+    """N = 200, Gaussian kernel."""
     rows = []
     for seed in range(N_REPLICATIONS):
         data = draw(np.random.default_rng([200, seed]), 200, strength, m)
