@@ -19,6 +19,7 @@ __all__ = [
     "SaturatedModelError",
     "TiedDistancesWarning",
     "UnsupportedModelError",
+    "WeakInstrumentsWarning",
 ]
 
 
@@ -76,3 +77,7 @@ class RegularizationBiasWarning(UserWarning):
 
 class TiedDistancesWarning(UserWarning):
     """The median distance is zero and a bandwidth rule used its documented fallback."""
+
+
+class WeakInstrumentsWarning(UserWarning):
+    """The conditioning variables say little about a parameter: tests and intervals may be off."""

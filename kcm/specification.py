@@ -4,11 +4,20 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.adapters import (
+    align_to_fit,
+    first_stage_strength,
+    fit_column,
+    fitted_moment,
+    is_estimation,
+    own_groups,
+    own_kernel,
+)
 from kcm.combination import PenalizedMaximum
 from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
+from kcm.first_stage import warn_of_weak_instruments
 from kcm.kernels import Kernel
 from kcm.kernels.frames import N_SCALES
 from kcm.moments import FittedMoment
@@ -23,6 +32,10 @@ __all__ = ["specification_test", "warn_of_dependence"]
 _DEPENDENT = frozenset(
     {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
     | {"clustered", "kernel"}
+)
+_WEAK = (
+    "the test at the estimate may then reject a right model too often; "
+    "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
 )
 _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
@@ -100,6 +113,8 @@ def specification_test(
     DependenceWarning
         When the covariance of the fit allows for clusters or serial correlation and the null law
         has no groups.
+    WeakInstrumentsWarning
+        When `first_stage_strength` of the fit is weak.
 
     Examples
     --------
@@ -120,7 +135,15 @@ def specification_test(
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
+    if not isinstance(fit, FittedMoment):
+        _warn_of_first_stage(fit, getattr(null, "groups", None))
     return test.run(moment, rng)
+
+
+def _warn_of_first_stage(fit: Any, groups: Any) -> None:
+    """Warn of weak instruments, in the clusters of the test unless the fit has its own."""
+    strength = first_stage_strength(fit, groups=None if is_estimation(fit) else groups)
+    warn_of_weak_instruments(strength, _WEAK, stacklevel=4)
 
 
 def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:

@@ -25,7 +25,7 @@ ROWS = (
     ("kernels", "data"),
     ("datasets", "_tiles"),
     ("gram", "moments"),
-    ("contraction", "leverage", "low_rank", "systems"),
+    ("contraction", "first_stage", "leverage", "low_rank", "systems"),
     ("low_rank_gram",),
     ("residual_bounds", "null"),
     ("certificate", "plotting", "reporting"),

@@ -25,7 +25,7 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import Correction, FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment"]
+__all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment", "instrumental_estimate"]
 
 
 @final
@@ -42,11 +42,14 @@ class Adapter:
         Fit to `Estimate`.
     rows : callable
         Fit to `FitRows`.
+    by_instruments : bool
+        Whether the estimate has instruments.
     """
 
     results: tuple[str, ...]
     estimate: Callable[[Any], Estimate]
     rows: Callable[[Any], FitRows] = statsmodels_rows
+    by_instruments: bool = False
 
 
 _LINEAR = "statsmodels.regression.linear_model."
@@ -55,12 +58,15 @@ _SANDBOX = "statsmodels.sandbox.regression.gmm."
 _IV = "linearmodels.iv.model."
 _LEAST_SQUARES = Adapter((_LINEAR + "OLSResults", _LINEAR + "RegressionResults"), least_squares)
 _IV_RESULTS = tuple(f"linearmodels.iv.results.{name}" for name in ("IVResults", "OLSResults"))
-_K_CLASS = Adapter(_IV_RESULTS, instrumental.k_class, linearmodels_rows)
+_K_CLASS = Adapter(_IV_RESULTS, instrumental.k_class, linearmodels_rows, True)
 _GMM = Adapter(
-    ("linearmodels.iv.results.IVGMMResults",), instrumental.generalised_moments, linearmodels_rows
+    ("linearmodels.iv.results.IVGMMResults",),
+    instrumental.generalised_moments,
+    linearmodels_rows,
+    True,
 )
 _MOMENTS = Adapter(
-    (_SANDBOX + "GMMResults", _SANDBOX + "IVGMMResults"), moment_conditions, gmm_rows
+    (_SANDBOX + "GMMResults", _SANDBOX + "IVGMMResults"), moment_conditions, gmm_rows, True
 )
 
 
@@ -92,7 +98,10 @@ _ADAPTERS = {
         ("statsmodels.regression.quantile_regression.QuantRegResults",), quantile_regression
     ),
     _SANDBOX + "IV2SLS": Adapter(
-        (_SANDBOX + "IVRegressionResults",), instrumental.two_stage_least_squares, sandbox_rows
+        (_SANDBOX + "IVRegressionResults",),
+        instrumental.two_stage_least_squares,
+        sandbox_rows,
+        True,
     ),
     _SANDBOX + "IVGMM": _MOMENTS,
     _SANDBOX + "LinearIVGMM": _MOMENTS,
@@ -177,6 +186,18 @@ def fitted_moment(
         gain,
         estimate.variance,
     )
+
+
+def instrumental_estimate(fit: Any) -> tuple[Estimate, tuple[str, ...]] | None:
+    """Return an estimate by instruments with the names of its parameters; None for any other."""
+    fit, adapter = _recognised(fit)
+    if not adapter.by_instruments:
+        return None
+    estimate = adapter.estimate(fit)
+    names = getattr(fit.params, "index", getattr(fit.model, "exog_names", None))
+    if names is None or len(names) != estimate.jacobian.shape[1]:
+        names = [f"p{j}" for j in range(estimate.jacobian.shape[1])]
+    return estimate, tuple(map(str, names))
 
 
 def fit_column(fit: Any, name: str) -> np.ndarray:

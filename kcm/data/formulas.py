@@ -19,6 +19,7 @@ __all__ = [
     "design",
     "design_like",
     "formula_variables",
+    "regressor_variables",
     "uses_neighbouring_rows",
 ]
 
@@ -186,6 +187,42 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
         # a category that the fit has not seen would pass for the first one
         warnings.simplefilter("error", DataMismatchWarning)
         return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}, na_action="ignore"))
+
+
+def regressor_variables(formula: str, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Name the raw variables behind each regressor of a formula.
+
+    Parameters
+    ----------
+    formula : str
+        As for `design`.
+    table : pandas.DataFrame
+        Complete rows.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        By the name of the column; none for an intercept.
+
+    Raises
+    ------
+    DataError
+        If the formula cannot be evaluated on `table`.
+
+    Examples
+    --------
+    >>> regressor_variables("y ~ a + I(a**2)", pd.DataFrame({"y": [0.0, 0.0], "a": [1.0, 2.0]}))
+    {'Intercept': (), 'a': ('a',), 'I(a ** 2)': ('a',)}
+    """
+    _, (regressors, *_) = _parse(formula)
+    matrix = _evaluate(regressors, table, formula)
+    return {
+        str(matrix.columns[j]): tuple(
+            dict.fromkeys(name for factor in term.factors for name in _variables(factor))
+        )
+        for term, columns in matrix.model_spec.term_indices.items()
+        for j in columns
+    }
 
 
 def uses_neighbouring_rows(formula: str) -> bool:
