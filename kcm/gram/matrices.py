@@ -12,8 +12,12 @@ from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
 from kcm.gram.execution import double_arithmetic
 from kcm.kernels import Kernel
+from kcm.kernels._scaled import everywhere_by_differences
 
 __all__ = ["check_kernel", "cross", "cross_block", "diagonal", "matrix", "pairwise"]
+
+# So many ranges of the sample outside of it, a point is far away.
+MUCH = 4
 
 
 def diagonal(kernel: Kernel, x: Any) -> Float[np.ndarray, " n"]:
@@ -115,9 +119,18 @@ def cross_block(
     kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
 ) -> Float[np.ndarray, "n m"]:
     """Return k(x_i, y_j) in double precision; the kernel is resolved."""
+    if _reaches_beyond(x, y):
+        kernel = everywhere_by_differences(kernel)
     with double_arithmetic():
         values = _cross(kernel, padded_points(x), padded_points(y))
     return np.asarray(values)[: len(x), : len(y)]
+
+
+def _reaches_beyond(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> bool:
+    """Tell whether points lie far outside of those that the kernel was resolved on."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    beyond = np.maximum(low - y.min(axis=0), y.max(axis=0) - high)
+    return bool((beyond > MUCH * (high - low)).any())
 
 
 def check_kernel(kernel: Any) -> None:

@@ -22,6 +22,7 @@ from kcm.kernels._parameters import (
     as_scalar,
     check_positive,
 )
+from kcm.kernels._scaled import MatrixDistances
 from kcm.kernels.bandwidth import sample_deviations
 from kcm.kernels.base import Kernel
 
@@ -29,7 +30,7 @@ __all__ = ["ICM"]
 
 
 @final
-class ICM(Kernel):
+class ICM(MatrixDistances):
     r"""The kernel of Bierens' integrated conditional moment test.
 
     .. math:: k(x, y) = \int \cos(t'd) \, \mathrm d \mu(t), \qquad d = \Phi(x) - \Phi(y),
@@ -100,14 +101,18 @@ class ICM(Kernel):
         if self.weight == "uniform":
             return Kernel.cross(self, x, y)
         u, v = jax.vmap(self._moved)(x), jax.vmap(self._moved)(y)
-        return exponential(half_squares(u, v, self._unit()))
+        how = self._by_differences
+        return exponential(half_squares(u, v, self._unit(), by_differences=how))
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         for name in ("location", "scale"):
             _check_length(getattr(self, name), name, x.shape[1])
         location = x.mean(axis=0) if self.location is None else self.location
         scale = sample_deviations(x) if self.scale is None else self.scale
-        return dataclasses.replace(self, location=location, scale=scale)
+        resolved = dataclasses.replace(self, location=location, scale=scale)
+        if self.transform != "identity":
+            return resolved
+        return self._with_digits(resolved, x, resolved._unit())
 
     def _moved(self, x: Point) -> Point:
         """Return Phi(x), in the units of x where it only divides."""
