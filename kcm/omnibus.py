@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
+from kcm._variation import check_sizes
 from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
@@ -15,6 +16,7 @@ from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
+from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.null import Asymptotic, Null
@@ -260,12 +262,23 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
+    _check_sizes(moment, given)
     if _is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
+
+
+def _check_sizes(moment: FittedMoment, given: Any) -> None:
+    """Refuse columns of numbers, by name, whose distances are no doubles."""
+    several = given.kernels if isinstance(given, PenalizedMaximum) else given
+    kernels = several if isinstance(several, list | tuple) else [several]
+    if any(not isinstance(k, Kernel) or measures_distances(k) for k in kernels):
+        names, kinds = moment.labels.conditioning, moment.labels.kinds
+        numbers = [j for j, kind in enumerate(kinds) if kind == "continuous"]
+        check_sizes(moment.conditioning[:, numbers], [names[j] for j in numbers])
 
 
 def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:

@@ -23,7 +23,7 @@ from kcm.kernels.bandwidth import (
 )
 from kcm.kernels.base import Kernel
 
-__all__ = ["BandwidthKernel", "DistanceKernel", "MatrixDistances", "everywhere_by_differences"]
+__all__ = ["BandwidthKernel", "DistanceKernel", "MatrixDistances", "everywhere_by_differences", "measures_distances"]
 
 # Distances, in bandwidths, up to which a product of matrices gives their squares to some 1e-11.
 FARTHEST = 2.0**8.5
@@ -67,6 +67,15 @@ def everywhere_by_differences(kernel: Kernel) -> Kernel:
 
     result: Kernel = jax.tree.map(changed, kernel, is_leaf=has_distances)
     return result
+
+
+def measures_distances(kernel: Kernel) -> bool:
+    """Tell whether some part of a kernel compares points by lengths."""
+
+    def has_lengths(node: object) -> bool:
+        return isinstance(node, MatrixDistances | BandwidthKernel)
+
+    return any(map(has_lengths, jax.tree.leaves(kernel, is_leaf=has_lengths)))
 
 
 class BandwidthKernel(Kernel):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
+from kcm._variation import units_of
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import half_squares, squared_distance
 from kcm.kernels._exponential import exponential
@@ -107,7 +108,7 @@ class ICM(MatrixDistances):
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         for name in ("location", "scale"):
             _check_length(getattr(self, name), name, x.shape[1])
-        location = x.mean(axis=0) if self.location is None else self.location
+        location = _means(x) if self.location is None else self.location
         scale = sample_deviations(x) if self.scale is None else self.scale
         resolved = dataclasses.replace(self, location=location, scale=scale)
         if self.transform != "identity":
@@ -129,6 +130,11 @@ class ICM(MatrixDistances):
         if value is None:
             raise OptionError(f"{self!r} has not met any data; call `kernel.resolve(X)` first.")
         return as_parameter(value)
+
+
+def _means(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    unit = units_of(x)
+    return unit * np.mean(x / unit, axis=0)
 
 
 def _sinc(t: Float[Array, " d"]) -> Float[Array, " d"]:
