@@ -19,6 +19,7 @@ from kcm.kernels import Kernel
 from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
+from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
 from kcm.results import KCMTestResult, KernelTest
@@ -167,7 +168,8 @@ class KCMTest:
         moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
-        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
+        posed = well_conditioned(moment)
+        outcomes = _outcomes(self._computation(), posed, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
         found = together(outcomes, self)
         test_groups = getattr(self.null, "groups", None)

@@ -38,6 +38,8 @@ def least_squares(fit: Any) -> Estimate:
     check_not_exact(residuals, outcome, _ROUNDING)
     weights = _weights(model)
     gain, basis = _gain(exog, weights)
+    if basis.shape[1] < exog.shape[1]:  # the fit has chosen among the solutions
+        gain = weights[:, None] * exog @ (len(exog) * np.asarray(fit.normalized_cov_params, float))
     residuals = _solved(residuals, basis, np.sqrt(weights))
     return Estimate(
         residuals=residuals,

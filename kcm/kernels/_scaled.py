@@ -23,7 +23,13 @@ from kcm.kernels.bandwidth import (
 )
 from kcm.kernels.base import Kernel
 
-__all__ = ["BandwidthKernel", "DistanceKernel", "MatrixDistances", "everywhere_by_differences", "measures_distances"]
+__all__ = [
+    "BandwidthKernel",
+    "DistanceKernel",
+    "MatrixDistances",
+    "everywhere_by_differences",
+    "measures_distances",
+]
 
 # Distances, in bandwidths, up to which a product of matrices gives their squares to some 1e-11.
 FARTHEST = 2.0**8.5

@@ -82,7 +82,8 @@ class Kernel(eqx.Module):
         return False
 
     def __repr__(self) -> str:
-        fields = (f"{f.name}={show(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        shown = (field.name for field in dataclasses.fields(self) if field.repr)
+        fields = (f"{name}={show(getattr(self, name))}" for name in shown)
         return f"{type(self).__name__}({', '.join(fields)})"
 
     def __add__(self, other: "Kernel | float | int") -> "Kernel":
