@@ -10,7 +10,9 @@ from kcm._tiles import padded_points
 from kcm._validation import as_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
+from kcm.gram.cost import most_rows, value_cost
 from kcm.gram.execution import double_arithmetic
+from kcm.gram.pieces import CHUNK
 from kcm.kernels import Kernel
 from kcm.kernels._scaled import everywhere_by_differences
 
@@ -71,8 +73,11 @@ def matrix(kernel: Kernel, x: Any) -> Float[np.ndarray, "n n"]:
            [0.6065, 1.    ]])
     """
     points = as_float_columns(x, "x")
+    resolved = kernel.resolve(points)
     with double_arithmetic():
-        values = _matrix(kernel.resolve(points), padded_points(points))
+        if _is_long(resolved, points, points):
+            return _symmetric_by_tiles(resolved, points)
+        values = _matrix(resolved, padded_points(points))
     return np.array(values)[: len(points), : len(points)]
 
 
@@ -122,8 +127,45 @@ def cross_block(
     if _reaches_beyond(x, y):
         kernel = everywhere_by_differences(kernel)
     with double_arithmetic():
+        if _is_long(kernel, x, y):
+            return _by_tiles(kernel, x, y)
         values = _cross(kernel, padded_points(x), padded_points(y))
     return np.asarray(values)[: len(x), : len(y)]
+
+
+def _is_long(kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> bool:
+    """Tell whether one call would keep an interrupt waiting."""
+    return len(x) * len(y) * value_cost(kernel) > 2 * CHUNK
+
+
+def _by_tiles(
+    kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, "n m"]:
+    rows, values = most_rows(kernel), np.empty((len(x), len(y)))
+    for i in range(0, len(x), rows):
+        for j in range(0, len(y), rows):
+            a, b = x[i : i + rows], y[j : j + rows]
+            values[i : i + rows, j : j + rows] = _tile(kernel, a, b, rows)
+    return values
+
+
+def _symmetric_by_tiles(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
+    rows, values = most_rows(kernel), np.empty((len(x), len(x)))
+    for i in range(0, len(x), rows):
+        for j in range(i, len(x), rows):
+            tile = _tile(kernel, x[i : i + rows], x[j : j + rows], rows)
+            values[j : j + rows, i : i + rows] = tile.T
+            values[i : i + rows, j : j + rows] = tile
+    np.fill_diagonal(values, np.asarray(_diagonal(kernel, padded_points(x)))[: len(x)])
+    return values
+
+
+def _tile(
+    kernel: Kernel, x: Float[np.ndarray, "r d"], y: Float[np.ndarray, "s d"], rows: int
+) -> Float[np.ndarray, "r s"]:
+    """Return a tile, computed in one size whatever is left at an edge."""
+    a, b = (np.pad(part, ((0, rows - len(part)), (0, 0)), mode="edge") for part in (x, y))
+    return np.asarray(_cross(kernel, a, b))[: len(x), : len(y)]
 
 
 def _reaches_beyond(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> bool:

@@ -49,7 +49,7 @@ def well_conditioned(moment: FittedMoment) -> FittedMoment:
 def orthogonal_parameters(
     jacobian: Float[np.ndarray, "n q p"], influence: Float[np.ndarray, "n m p"]
 ) -> tuple[Float[np.ndarray, "n q r"], Float[np.ndarray, "n m r"], Float[np.ndarray, "p r"]] | None:
-    """Return S A^-1 and l A' with orthogonal columns of S, and A'; None where S is well off as it is.
+    """Return S A^-1 and l A', columns orthogonal, and A'; None where S will do as it is.
 
     Directions in which S does not move the residuals are left out.
     """

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._interruptible import interruptible
 from kcm._options import check_option
 from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
@@ -26,6 +27,8 @@ __all__ = ["Asymptotic"]
 MAX_EIGENVALUES = 2_000
 # Asked for, they are found up to this many: a matrix of 3 GB.
 MOST_EIGENVALUES = 20_000
+# Up to this many they take a second.
+MOST_UNINTERRUPTED = 1_000
 # Fewer clusters than this and the law is not to be trusted.
 FEW_CLUSTERS = 20
 # Directions of the cube's trace that are summed exactly, and probes for what they leave.
@@ -137,7 +140,8 @@ def spectral_law(form: Float[np.ndarray, "m m"], offset: float = 0.0) -> Weighte
     """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal."""
     free = form.copy()
     np.fill_diagonal(free, 0.0)
-    weights = np.linalg.eigvalsh(free)
+    few = len(free) <= MOST_UNINTERRUPTED
+    weights = np.linalg.eigvalsh(free) if few else interruptible(lambda: np.linalg.eigvalsh(free))
     # the weights sum to zero, so that the shift is the trace alone
     return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 
