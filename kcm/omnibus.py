@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
+from kcm._records import fixed
 from kcm._variation import check_sizes
 from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
 from kcm.computation import Computation, Method, Outcome
@@ -189,7 +190,7 @@ class KCMTest:
             certificate=found.certificate,
             kernel_tests=tests,
             moment=moment,
-            groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
+            groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
         )
 
 

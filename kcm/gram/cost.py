@@ -41,6 +41,6 @@ def _of_points(kernel: Any) -> int:
 
 
 def most_rows(kernel: Any) -> int:
-    """Return how many rows a tile has at most, so that it takes no longer than a piece should."""
-    rows = int((CHUNK / value_cost(kernel)) ** 0.5)
+    """Return how many rows a tile has at most, so that it takes about a second."""
+    rows = int((2 * CHUNK / value_cost(kernel)) ** 0.5)
     return max(ROUNDING, rows // ROUNDING * ROUNDING)

@@ -26,7 +26,7 @@ MOST_NUMBERS = 2**21
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeldGram(GramOperator):
     """The exact Gram matrix of a small sample, held as 8 n^2 bytes.
 

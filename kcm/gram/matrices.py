@@ -43,6 +43,7 @@ def diagonal(kernel: Kernel, x: Any) -> Float[np.ndarray, " n"]:
     >>> diagonal(Laplace(1.0), np.arange(3.0))
     array([1., 1., 1.])
     """
+    check_kernel(kernel)
     points = as_float_columns(x, "x")
     with double_arithmetic():
         values = _diagonal(kernel.resolve(points), padded_points(points))
@@ -72,6 +73,7 @@ def matrix(kernel: Kernel, x: Any) -> Float[np.ndarray, "n n"]:
     array([[1.    , 0.6065],
            [0.6065, 1.    ]])
     """
+    check_kernel(kernel)
     points = as_float_columns(x, "x")
     resolved = kernel.resolve(points)
     with double_arithmetic():

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from kcm._interruptible import interruptible
 from kcm._options import check_option
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST
@@ -38,7 +39,7 @@ PROBE_SEED = 20_200_721
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Asymptotic(Null):
     r"""The law of the statistic in large samples, computed, not drawn.
 
@@ -92,6 +93,7 @@ class Asymptotic(Null):
 
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         if self.method == "eigenvalues" or n_multipliers <= MAX_EIGENVALUES:

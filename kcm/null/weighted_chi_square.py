@@ -50,7 +50,7 @@ class ContourError(KCMError, ArithmeticError):
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False, init=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class WeightedChiSquare(NullDistribution):
     r"""The law of shift + sum_j w_j chi2_1, the chi-square variables independent.
 
