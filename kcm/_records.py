@@ -27,7 +27,8 @@ def one_line(record: Any) -> str:
 
 def _brief(value: Any) -> str:
     if np.ndim(value) and hasattr(value, "shape"):
-        return f"<array of shape {tuple(value.shape)}>"
+        kind = "array" if isinstance(value, np.ndarray) else type(value).__name__
+        return f"<{kind} of shape {tuple(value.shape)}>"
     if isinstance(value, list | tuple) and len(value) > MOST:
         return f"<{len(value):,} entries>"
     text = " ".join(repr(value).split())

@@ -13,6 +13,7 @@ from scipy import stats
 
 import kcm
 from kcm import gram, kernels
+from kcm.gram.matrices import pairwise
 
 DISTANCES = {
     "Gaussian": kernels.Gaussian(1.0),
@@ -39,7 +40,7 @@ def clusters(distance: float, n_columns: int = 2) -> tuple[np.ndarray, np.ndarra
 
 def by_pairs(kernel: kernels.Kernel, x: np.ndarray) -> np.ndarray:
     """Gram matrix from the definition, its differences exact."""
-    return gram.pairwise(kernel, np.repeat(x, len(x), axis=0), np.tile(x, (len(x), 1))).reshape(
+    return pairwise(kernel, np.repeat(x, len(x), axis=0), np.tile(x, (len(x), 1))).reshape(
         len(x), len(x)
     )
 
@@ -162,7 +163,7 @@ class TestSizes:
 
 
 class TestClassicalRows:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def data(self):
         rng = np.random.default_rng(0)
         age, b = rng.uniform(18, 65, 300), rng.normal(size=300)
