@@ -6,6 +6,7 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._records import one_line
 from kcm.exceptions import SaturatedModelError
 from kcm.gram import GramOperator, cross
 from kcm.gram.execution import Precision
@@ -22,7 +23,7 @@ ROUNDING: dict[Precision, float] = {"double": 1e-12, "single": 1e-5}
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Contraction:
     r"""A moment contracted with a kernel.
 
@@ -82,6 +83,9 @@ class Contraction:
     def offset(self) -> float:
         """The e in w'Bw + e: what the law of the statistic has beyond that of the form."""
         return self.shift.offset
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def kernel(self) -> Kernel:

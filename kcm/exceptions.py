@@ -10,6 +10,7 @@ __all__ = [
     "DataError",
     "DependenceWarning",
     "FewClustersWarning",
+    "ForkedProcessError",
     "IdentificationError",
     "KCMError",
     "MissingRowsWarning",
@@ -45,6 +46,10 @@ class MomentError(KCMError, ValueError):
 
 class IdentificationError(KCMError, ValueError):
     """Parameters that the moment restrictions do not determine."""
+
+
+class ForkedProcessError(KCMError, RuntimeError):
+    """A process that was forked after JAX had computed, and in which JAX would never return."""
 
 
 class UnsupportedModelError(KCMError, TypeError):

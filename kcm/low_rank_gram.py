@@ -47,7 +47,7 @@ CANCELLING = 1e-6
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LowRankGram(GramOperator):
     """F F' + diag(R): the Nystroem approximation of K with its diagonal made exact.
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
+from kcm._records import fixed
+from kcm._variation import check_sizes
 from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
@@ -15,8 +17,10 @@ from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
+from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
+from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
 from kcm.results import KCMTestResult, KernelTest
@@ -165,7 +169,8 @@ class KCMTest:
         moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
-        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
+        posed = well_conditioned(moment)
+        outcomes = _outcomes(self._computation(), posed, kernels, self, generator)
         tests = tuple(_kernel_test(outcome) for outcome in outcomes)
         found = together(outcomes, self)
         test_groups = getattr(self.null, "groups", None)
@@ -185,7 +190,7 @@ class KCMTest:
             certificate=found.certificate,
             kernel_tests=tests,
             moment=moment,
-            groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
+            groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
         )
 
 
@@ -260,12 +265,23 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
+    _check_sizes(moment, given)
     if _is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
+
+
+def _check_sizes(moment: FittedMoment, given: Any) -> None:
+    """Refuse columns of numbers, by name, whose distances are no doubles."""
+    several = given.kernels if isinstance(given, PenalizedMaximum) else given
+    kernels = several if isinstance(several, list | tuple) else [several]
+    if any(not isinstance(k, Kernel) or measures_distances(k) for k in kernels):
+        names, kinds = moment.labels.conditioning, moment.labels.kinds
+        numbers = [j for j, kind in enumerate(kinds) if kind == "continuous"]
+        check_sizes(moment.conditioning[:, numbers], [names[j] for j in numbers])
 
 
 def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from jaxtyping import Int
 
+from kcm._records import one_line
 from kcm.certificate import Certificate
 from kcm.combination import PENALIZED
 from kcm.embedding import ConditionalMomentEmbedding
@@ -32,7 +33,7 @@ KNOWN = 0.1
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KernelTest:
     """What one kernel says of the null hypothesis.
 
@@ -61,6 +62,9 @@ class KernelTest:
     pvalue: float
     null_distribution: NullDistribution
     certificate: Certificate
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 @final

@@ -148,7 +148,12 @@ def _warn_of_first_stage(fit: Any, groups: Any) -> None:
 
 def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:
     """Return "adaptive" where all pairs are affordable with each of its kernels."""
-    if method == "low-rank" or not isinstance(null, Null) or not null.allows_several_kernels:
+    if (
+        not isinstance(method, str)
+        or method == "low-rank"
+        or not isinstance(null, Null)
+        or not null.allows_several_kernels
+    ):
         return None
     return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
 

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # specification_test hands a fitted model to them.
 ROWS = (
     ("exceptions", "_typing"),
-    ("_optional", "_options", "_progress", "_validation", "report"),
+    ("_interruptible", "_optional", "_options", "_progress", "_records", "_validation", "report"),
     ("_tables", "_variation"),
     ("kernels", "data"),
     ("datasets", "_tiles"),

@@ -112,7 +112,7 @@ class PenalizedMaximum:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnionBound(NullDistribution):
     """A bound of the law of a penalised maximum: the sum of what each kernel alone contributes.
 

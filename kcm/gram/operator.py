@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._records import one_line
 from kcm.gram.contractions import product, quadratic_forms
 from kcm.gram.execution import Execution, Precision
 from kcm.gram.matrices import diagonal
@@ -39,6 +40,9 @@ class GramOperator(abc.ABC):
     kernel: Kernel
     points: Float[np.ndarray, "n d"]
     execution: Execution
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @abc.abstractmethod
     def diagonal(self) -> Float[np.ndarray, " n"]:
@@ -96,7 +100,7 @@ class Contracted:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TiledGram(GramOperator):
     """The exact Gram matrix, visited in tiles and never held.
 

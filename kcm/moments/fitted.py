@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from kcm._records import one_line
 from kcm._tables import as_table, is_table, numeric_column
 from kcm._validation import as_float_columns
 from kcm._variation import check_varies
 from kcm.data import Encoded, align, encode_frame
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
 
 __all__ = [
     "FittedMoment",
@@ -166,6 +167,7 @@ class FittedMoment(eqx.Module):
         self.jacobian = None if jacobian is None else as_blocks(parts["jacobian"], "jacobian")
         self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
+        _check_words(labels)
         self.labels = _completed(labels or MomentLabels(), read, jacobian is None)
         self.gain = None if gain is None else as_blocks(parts["gain"], "gain")
         self.variance = (
@@ -180,6 +182,9 @@ class FittedMoment(eqx.Module):
         _check_working(self)
         _check_labels(self)
         check_varies(self.conditioning, self.labels.conditioning)
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def n_obs(self) -> int:
@@ -341,6 +346,28 @@ def _check_working(moment: FittedMoment) -> None:
             f"`variance` must hold one value per residual, not negative, shape {shape}; got shape "
             f"{variance.shape} with smallest value {variance.min():.3g}."
         )
+
+
+def _check_words(labels: Any) -> None:
+    """Refuse labels that are no words."""
+    if labels is None:
+        return
+    if not isinstance(labels, MomentLabels):
+        raise OptionError(
+            f"`labels` must be kcm.MomentLabels(...) or None; got {type(labels).__name__}."
+        )
+    for name in ("moment", "theta"):
+        if not isinstance(getattr(labels, name), str):
+            raise OptionError(
+                f"`{name}` of the labels must be text; got {getattr(labels, name)!r}."
+            )
+    for name in ("conditioning", "kinds", "levels"):
+        words = getattr(labels, name)
+        if not isinstance(words, tuple | list):
+            raise OptionError(
+                f"`{name}` of the labels must have one entry per conditioning column, in a tuple; "
+                f"got {words!r}."
+            )
 
 
 def _check_labels(moment: FittedMoment) -> None:

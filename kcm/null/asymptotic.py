@@ -7,7 +7,9 @@ from typing import Any, Literal, final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._interruptible import interruptible
 from kcm._options import check_option
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST
@@ -28,6 +30,8 @@ SpectralLaw = WeightedChiSquare | LeadingSpectrum | PearsonIII
 MAX_EIGENVALUES = 2_000
 # Asked for, they are found up to this many: a matrix of 3 GB.
 MOST_EIGENVALUES = 20_000
+# Up to this many they take a second.
+MOST_UNINTERRUPTED = 1_000
 # Fewer clusters than this and the law is not to be trusted.
 FEW_CLUSTERS = 20
 # Directions of the cube's trace that are summed exactly, and probes for what they leave.
@@ -37,7 +41,7 @@ PROBE_SEED = 20_200_721
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Asymptotic(Null):
     r"""The law of the statistic in large samples, computed, not drawn.
 
@@ -92,6 +96,7 @@ class Asymptotic(Null):
 
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         if self.method == "eigenvalues" or n_multipliers <= MAX_EIGENVALUES:
@@ -142,7 +147,8 @@ def spectral_law(form: Float[np.ndarray, "m m"], offset: float = 0.0) -> Weighte
     """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal."""
     free = form.copy()
     np.fill_diagonal(free, 0.0)
-    weights = np.linalg.eigvalsh(free)
+    few = len(free) <= MOST_UNINTERRUPTED
+    weights = np.linalg.eigvalsh(free) if few else interruptible(lambda: np.linalg.eigvalsh(free))
     # the weights sum to zero, so that the shift is the trace alone
     return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 

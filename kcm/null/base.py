@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
+from kcm._records import one_line
 from kcm.contraction import ROUNDING, Contraction
 from kcm.exceptions import DataError, OptionError
 
@@ -34,6 +35,9 @@ class NullDistribution(abc.ABC):
     """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return one_line(self) if dataclasses.is_dataclass(self) else object.__repr__(self)
 
     @abc.abstractmethod
     def pvalue(self, t: float) -> float:
@@ -83,6 +87,9 @@ class Null(abc.ABC):
     __slots__ = ()
 
     groups: Any = None
+
+    def __repr__(self) -> str:
+        return one_line(self) if dataclasses.is_dataclass(self) else object.__repr__(self)
 
     @abc.abstractmethod
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from kcm._options import check_option
 from kcm._progress import progress_bar
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
@@ -36,6 +37,8 @@ BLOCK_SIZE = 2**25
 COEFFICIENT_BYTES = 64
 # Draws of the first block when they may stop; each block is twice as large as the one before.
 FIRST_BLOCK = 100
+# Draws are held: 8 bytes each.
+MOST_RESAMPLES = 10**9
 # So many draws do not all equal the statistic by chance.
 FEW_DRAWS = 19
 # Rounding of a draw in single precision, relative to what is summed: seen up to 4e-7.
@@ -43,7 +46,7 @@ SINGLE_TIE = 1e-6
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BootstrapDistribution(NullDistribution):
     """The empirical law of bootstrap draws.
 
@@ -76,6 +79,9 @@ class BootstrapDistribution(NullDistribution):
     rule: StoppingRule = field(default_factory=AllDraws)
     n_resamples: int | None = None
     studentized: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draws", fixed(self.draws))
 
     @property
     def complete(self) -> bool:
@@ -137,7 +143,7 @@ class BootstrapDistribution(NullDistribution):
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MultiplierBootstrap(Null):
     r"""The multiplier bootstrap, corrected for the estimation of theta.
 
@@ -153,7 +159,7 @@ class MultiplierBootstrap(Null):
     Parameters
     ----------
     n_resamples : int
-        Number of draws, at least 1. Default 999.
+        Number of draws, from 1 to 1,000,000,000. Default 999.
     weights : {"rademacher", "mammen", "gaussian", "webb", "multinomial"}
         Law of the multipliers. Default "rademacher". "webb" is for few clusters. "multinomial" is
         Algorithm 1 of Muandet et al. (2020) and only valid when theta is known.
@@ -240,13 +246,17 @@ class MultiplierBootstrap(Null):
         check_option(self.weights, tuple(MULTIPLIERS), "weights")
         if isinstance(self.n_resamples, bool) or not isinstance(self.n_resamples, int | np.integer):
             raise OptionError(f"`n_resamples` must be an int; got {self.n_resamples!r}.")
-        if self.n_resamples < 1:
-            raise OptionError(f"`n_resamples` must be at least 1; got {self.n_resamples}.")
+        if not 1 <= self.n_resamples <= MOST_RESAMPLES:
+            raise OptionError(
+                f"`n_resamples` must be at least 1 and at most {MOST_RESAMPLES:,}; got "
+                f"{self.n_resamples}."
+            )
         if self.stop is not None:
             check_option(self.stop, get_args(Stop), "stop")
         check_stopping(self.stop, self.level, self.exceedances, self.resampling_risk)
         _check_reachable(self._rule(), int(self.n_resamples))
         _check_studentized(self)
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     @property
     def needs_all_pairs(self) -> bool:

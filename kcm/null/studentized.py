@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.null.base import Null, check_spread, group_codes
 from kcm.null.form import form_sums
@@ -15,7 +16,7 @@ __all__ = ["StudentizedNormal"]
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StudentizedNormal(Null):
     r"""The normal law of the smooth tests of Zheng, Fan and Li, and Li and Wang.
 
@@ -70,6 +71,9 @@ class StudentizedNormal(Null):
     """
 
     groups: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     @property
     def needs_all_pairs(self) -> bool:

@@ -25,7 +25,7 @@ __all__ = ["ContourError", "WeightedChiSquare", "saddle_point", "upper_tail"]
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False, init=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class WeightedChiSquare(NullDistribution):
     r"""The law of shift + sum_j w_j chi2_(d_j), the chi-square variables independent.
 
