@@ -58,10 +58,11 @@ def plain_column(column: pd.Series) -> pd.Series:
         return column
     if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
         return column
-    entries = column.to_numpy(dtype=object, na_value=np.nan)
+    entries = np.array(column.to_numpy(dtype=object, na_value=np.nan))
     absent = pd.isna(entries)
     entries[absent] = np.nan
-    return pd.Series(_as_numbers(entries, absent), name=column.name)
+    values = _as_numbers(entries, absent)
+    return pd.Series(values, dtype=values.dtype, name=column.name)
 
 
 def _as_numbers(entries: np.ndarray, absent: Bool[np.ndarray, " n"]) -> np.ndarray:
@@ -104,7 +105,8 @@ def check_entries(
     >>> check_entries(pd.Series(["a", "b"]), "column 'town'", ())
     """
     if column.dtype.kind in "mM":
-        raise _dates(subject, str(column.dropna().iloc[0]) if column.notna().any() else "NaT")
+        first = column.dropna().astype(str).tolist()[:1]
+        raise _dates(subject, first[0] if first else "NaT", column.name)
     if column.dtype.kind in "iuf":
         _check_numbers(column, subject, lines)
     elif column.dtype == object:
@@ -122,7 +124,7 @@ def _check_numbers(column: pd.Series, subject: str, lines: Sequence[int]) -> Non
     rounded = np.abs(values.astype(np.float64)) >= EXACT
     places = [int(i) for i in np.flatnonzero(rounded) if int(float(values[i])) != int(values[i])]
     if places:
-        raise _beyond(subject, values[places[0]], places, lines)
+        raise _beyond(subject, column, values[places[0]], places, lines)
 
 
 def _check_objects(
@@ -131,11 +133,11 @@ def _check_objects(
     entries = column.dropna()
     kinds = entries.map(type)
     if kinds.isin([datetime.date, datetime.datetime, pd.Timestamp]).any():
-        raise _dates(subject, str(entries.iloc[0]))
+        raise _dates(subject, str(entries.iloc[0]), column.name)
     if entries.map(lambda e: isinstance(e, int) and not isinstance(e, bool)).all():
         places = np.flatnonzero(column.map(lambda e: isinstance(e, int) and abs(e) > EXACT))
         if len(places):
-            raise _beyond(subject, column.iloc[places[0]], places, lines)
+            raise _beyond(subject, column, column.iloc[places[0]], places, lines)
         return
     if kinds.isin([str, bool]).all() and (kinds == str).any():
         _check_text(column.where(column.isna(), column.astype(str)), subject, lines, is_text_file)
@@ -148,7 +150,7 @@ def _check_text(
     text = column.fillna("").map(lambda entry: str(entry).strip())
     is_date = known & text.map(lambda e: bool(_DATE.fullmatch(e))).to_numpy()
     if 2 * is_date.sum() >= known.sum():
-        raise _dates(subject, text[is_date].iloc[0])
+        raise _dates(subject, text[is_date].iloc[0], column.name)
     plain = known & text.map(lambda e: bool(_NUMBER.fullmatch(e))).to_numpy()
     like = known & text.map(lambda e: bool(_LIKE_NUMBER.fullmatch(e))).to_numpy() & ~plain
     numbers, every = plain | like, text[known]
@@ -157,41 +159,44 @@ def _check_text(
         return
     if plain[known].all():
         places = np.flatnonzero(plain)
-        raise _beyond(subject, max(every, key=len), places, lines)
+        raise _beyond(subject, column, max(every, key=len), places, lines)
     words = known & ~plain & ~like
     places = np.flatnonzero(words if words.any() else like)
     entry = text.iloc[places[0]]
     told = f"numbers and the entry {entry!r}" if plain.any() else f"the entry {entry!r}"
-    raise _odd(subject, told, places, lines, _remedy(entry, is_text_file))
+    raise _odd(subject, told, places, lines, _remedy(entry, column.name, is_text_file))
 
 
-def _remedy(entry: str, is_text_file: bool) -> str:
-    as_text = "`--categories` with its name if the column holds categories"
+def _remedy(entry: str, name: Any, is_text_file: bool) -> str:
+    or_text = f"or `--categories {_quoted(str(name))}` if the column holds categories"
     if not is_text_file:
-        return f"write the column as numbers, or add {as_text}"
+        return f"write the column as numbers, {or_text}"
     for form, remedy in _REMEDIES:
         if form.fullmatch(entry):
-            return f"{remedy}; or add {as_text}"
-    return f"add `--na {_quoted(entry)}` if it stands for a missing value, {as_text}"
+            return f"{remedy}, {or_text}"
+    return f"add `--na {_quoted(entry)}` if that stands for a missing value, {or_text}"
 
 
 def _quoted(entry: str) -> str:
-    return f"'{entry}'" if '"' in entry else f'"{entry}"'
+    return entry if entry.isalnum() else f"'{entry}'" if '"' in entry else f'"{entry}"'
 
 
-def _dates(subject: str, entry: str) -> DataError:
+def _dates(subject: str, entry: str, name: Any) -> DataError:
     return DataError(
         f"{subject} holds dates ({entry!r}); make it a number beforehand, for example days since a "
-        "date, or add `--categories` with its name if each date is a category."
+        f"date, or add `--categories {_quoted(str(name))}` if each date is a category."
     )
 
 
-def _beyond(subject: str, entry: Any, places: Any, lines: Sequence[int]) -> DataError:
+def _beyond(
+    subject: str, column: pd.Series, entry: Any, places: Any, lines: Sequence[int]
+) -> DataError:
+    what = f"the integer {entry}, beyond what double precision holds (2**53),"
     remedy = (
-        "subtract a constant beforehand, or add `--categories` with its name if the numbers only "
-        "name something"
+        f"subtract a constant beforehand, or add `--categories {_quoted(str(column.name))}` if the "
+        "numbers only name something"
     )
-    return _odd(subject, f"the integer {entry}, beyond double precision (2**53)", places, lines, remedy)
+    return _odd(subject, what, places, lines, remedy)
 
 
 def _odd(subject: str, what: str, places: Any, lines: Sequence[int], remedy: str) -> DataError:
