@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from kcm.exceptions import DataError
 
-__all__ = ["check_entries", "plain_column"]
+__all__ = ["EXACT", "check_entries", "plain_column"]
 
 # Above this not every integer has a number in double precision.
 EXACT = 2**53

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from kcm._options import listed
 from kcm._tables import check_distinct
-from kcm.data.entries import plain_column
+from kcm.data.entries import EXACT, plain_column
 from kcm.exceptions import DataError
 
 __all__ = ["SUFFIXES", "FileFormat", "TableFile", "read_file"]
@@ -131,11 +131,12 @@ def _read_text(path: Path, form: FileFormat) -> TableFile:
     frame = _parsed(path, sep, form)
     if form.decimal is None and form.thousands is None and sep != "," and _is_comma(frame):
         frame = _parsed(path, sep, form._replace(decimal=","))
+    frame = _with_whole_numbers(frame, path, sep, form)
     given = [name or str(own) for name, own in zip(names, frame.columns, strict=True)]
     return TableFile(frame.set_axis(given, axis=1), tuple(lines))
 
 
-def _parsed(path: Path, sep: str, form: FileFormat) -> pd.DataFrame:
+def _parsed(path: Path, sep: str, form: FileFormat, dtype: Any = None) -> pd.DataFrame:
     frame: pd.DataFrame = pd.read_csv(
         path,
         sep=sep,
@@ -145,9 +146,27 @@ def _parsed(path: Path, sep: str, form: FileFormat) -> pd.DataFrame:
         encoding="utf-8-sig",
         skipinitialspace=not sep.isspace(),
         index_col=False,
+        dtype=dtype,
         low_memory=False,
     )
     return frame
+
+
+def _with_whole_numbers(
+    frame: pd.DataFrame, path: Path, sep: str, form: FileFormat
+) -> pd.DataFrame:
+    """Return integers beyond 2**53 as they stand, where a gap in their column made them floats."""
+    floats = frame.select_dtypes("float")
+    large = [name for name in floats if (floats[name].abs() >= EXACT).any()]
+    if not large:
+        return frame
+    texts = _parsed(path, sep, form, dtype=str)
+    whole = {
+        name: pd.Series([int(e) if isinstance(e, str) else e for e in texts[name]], dtype=object)
+        for name in large
+        if texts[name].dropna().map(lambda entry: bool(_WHOLE.fullmatch(entry))).all()
+    }
+    return frame.assign(**whole)
 
 
 def _open(path: Path) -> IO[str]:

@@ -241,6 +241,7 @@ class StudyResults:
         -------
         matplotlib Axes
         """
+        self._check_has_tests()
         rates = self.rejection_rates(level)
         column = drawing.axis_column(rates, self.cell_columns, x)
         others = [name for name in self.cell_columns if name != column]
@@ -258,6 +259,7 @@ class StudyResults:
         OptionError
             When there is no cell where the model is right.
         """
+        self._check_has_tests()
         rates = self.rejection_rates(level)
         right = rates[[value is True for value in rates.null_true]]
         if right.empty:
@@ -271,7 +273,12 @@ class StudyResults:
         -------
         matplotlib Axes
         """
+        self._check_has_tests()
         return drawing.draw_pvalues(self._with_tests(), self.cell_columns, ax)
+
+    def _check_has_tests(self) -> None:
+        if not self.has_tests:
+            raise OptionError("the study has no test, only estimates; see `estimates()`.")
 
     def _with_tests(self) -> pd.DataFrame:
         """Return the rows of procedures that test; the others never have a p-value."""
