@@ -1,4 +1,4 @@
-"""Files of the shell: read as they were meant, or one sentence. Referee: pandas on plain columns."""
+"""Files of the shell: read as they were meant, or refused. Referee: pandas on plain columns."""
 
 import json
 
@@ -82,12 +82,18 @@ def test_read_as_it_was_meant(run, tmp_path, kind):
 
 
 REFUSED = {
-    "one field more": (rows(lambda i: f"{i},{Y[i]},{X[i]}"), "line 2 of d.csv has 3 fields and the"),
+    "one field more": (
+        rows(lambda i: f"{i},{Y[i]},{X[i]}"),
+        "line 2 of d.csv has 3 fields and the",
+    ),
     "one row more": (
         rows(lambda i: f"{Y[i]},{X[i]}" + ",7" * (i == 5)),
         "line 7 of d.csv has 3 fields and the header has 2 (y, x), so columns would be shifted",
     ),
-    "one field less": (rows(lambda i: f"{Y[i]},{X[i]}"[: None if i != 5 else 1]), "line 7 of d.csv"),
+    "one field less": (
+        rows(lambda i: f"{Y[i]},{X[i]}"[: None if i != 5 else 1]),
+        "line 7 of d.csv",
+    ),
     "repeated header": (
         rows(lambda i: f"{Y[i]},{X[i]},1", "y,x,x"),
         "the header of d.csv repeats the column name 'x'; give every column its own name",
@@ -126,7 +132,7 @@ REFUSED = {
     "gaps": (rows(lambda i: f"{Y[i]},1 {i:03d}"), "write it without the gaps"),
     "infinite": (
         rows(lambda i: f"{Y[i]},{X[i] if i != 5 else 'inf'}"),
-        'column \'x\' of d.csv holds an infinite value in row 5 (line 7 of the file); add `--na "in',
+        "column 'x' of d.csv holds an infinite value in row 5 (line 7 of the file); add `--na \"in",
     ),
     "large integers": (
         rows(lambda i: f"{Y[i]},{2**53 + 1 + i}"),
@@ -139,7 +145,7 @@ REFUSED = {
     "huge integers": (rows(lambda i: f"{Y[i]},{10**25 + i}"), "beyond what double precision holds"),
     "dates": (
         rows(lambda i: f"{Y[i]},2020-01-{1 + i % 28:02d}"),
-        "column 'x' of d.csv holds dates ('2020-01-01'); make it a number beforehand, for example d",
+        "column 'x' of d.csv holds dates ('2020-01-01'); make it a number beforehand, for ex",
     ),
     "other dates": (rows(lambda i: f"{Y[i]},{1 + i % 28}/1/2020"), "holds dates ('1/1/2020')"),
     "a header alone": ("y,x\n", "d.csv has a header and no rows."),
@@ -348,7 +354,9 @@ class TestOutput:
             path.write_text("all")
 
         (tmp_path / "old.csv").write_text("before")
-        told = r"`--csv`: .*old.csv could not be written \(No space .*\). Its contents lie in (.*) in"
+        told = (
+            r"`--csv`: .*old.csv could not be written \(No space .*\). Its contents lie in (.*) in"
+        )
         with pytest.raises(DataError, match=told) as caught:
             write_file(str(tmp_path / "old.csv"), "--csv", write)
         assert (tmp_path / "old.csv").read_text() == "before"

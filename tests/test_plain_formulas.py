@@ -1,4 +1,4 @@
-"""Formulas from the shell are data. Referee: the same fit in Python, and a file that no one makes."""
+"""Formulas from the shell are data. Referees: the fit in Python, a file that no one makes."""
 
 import json
 from pathlib import Path

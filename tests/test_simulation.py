@@ -343,7 +343,7 @@ class TestStore:
     @pytest.mark.parametrize(
         ("damage", "told"),
         [
-            ("bytes", "cell-00000-tests.parquet of cell 0 in .* (does not hold|cannot be read)"),
+            ("bytes", "a table of cell 0 .cell-00000-tests.* (does not hold|cannot be read)"),
             ("another cell", "belongs to another cell"),
             ("another table", "is another table of the cell"),
             ("another study", "belongs to another study"),
@@ -364,7 +364,10 @@ class TestStore:
             place = content.index(value)
             file.write_bytes(content[:place] + bytes(6) + content[place + 6 :])
         elif damage in ("another cell", "another table", "another study"):
-            sources = {"another cell": folder / other, "another study": tmp_path / "other" / file.name}
+            sources = {
+                "another cell": folder / other,
+                "another study": tmp_path / "other" / file.name,
+            }
             source = sources.get(damage, folder / "cell-00000-seconds.parquet")
             file.write_bytes(source.read_bytes())
         elif damage == "no mark":
@@ -374,7 +377,9 @@ class TestStore:
             changed = table.slice(0, 5)
             if damage == "other numbers":
                 place = table.schema.get_field_index("pvalue")
-                changed = table.set_column(place, "pvalue", pa.array(table["pvalue"].to_numpy()[::-1]))
+                changed = table.set_column(
+                    place, "pvalue", pa.array(table["pvalue"].to_numpy()[::-1])
+                )
             pq.write_table(changed, file)
         with pytest.raises(kcm.DataError, match=told):
             kept.run(rng=1, n_jobs=1, store=folder)

@@ -240,10 +240,11 @@ SHELL = [sys.executable, "-c", "from kcm.cli import command; command()"]
 
 def test_a_closed_pipe_ends_quietly():
     for words in (["--help"], ["compare", "logwage ~ age", "--data", "cps71", "--tests", "RESET"]):
-        process = subprocess.Popen([*SHELL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdout.close()
-        assert process.stderr.read().decode() == ""
-        assert process.wait() == 0
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen([*SHELL, *words], **both) as process:
+            process.stdout.close()
+            assert process.stderr.read().decode() == ""
+        assert process.returncode == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

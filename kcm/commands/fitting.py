@@ -124,7 +124,11 @@ def read_data(source: str, form: FileFormat | None = None) -> TableFile:
 
 def _format(options: argparse.Namespace) -> FileFormat:
     sep = "\t" if options.sep in _TAB else options.sep
-    for name, value in (("sep", sep), ("decimal", options.decimal), ("thousands", options.thousands)):
+    for name, value in (
+        ("sep", sep),
+        ("decimal", options.decimal),
+        ("thousands", options.thousands),
+    ):
         if value is not None and len(value) != 1:
             raise OptionError(f"`--{name}` must be one character; got {value!r}.")
     marks = [mark for mark in (options.decimal, options.thousands) if mark]

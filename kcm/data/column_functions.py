@@ -96,7 +96,8 @@ def identity(value: Any) -> Any:
     >>> identity(pd.Series([1, 3]) > 2).tolist()
     [0.0, 1.0]
     """
-    return value.astype(float) if getattr(value, "dtype", None) == bool else value
+    is_true_or_false = str(getattr(value, "dtype", "")) == "bool"
+    return value.astype(float) if is_true_or_false else value
 
 
 NAMESPACE: MappingProxyType[str, Any] = MappingProxyType(

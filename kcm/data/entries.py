@@ -139,13 +139,11 @@ def _check_objects(
         if len(places):
             raise _beyond(subject, column, column.iloc[places[0]], places, lines)
         return
-    if kinds.isin([str, bool]).all() and (kinds == str).any():
+    if kinds.isin([str, bool]).all() and kinds.isin([str]).any():
         _check_text(column.where(column.isna(), column.astype(str)), subject, lines, is_text_file)
 
 
-def _check_text(
-    column: pd.Series, subject: str, lines: Sequence[int], is_text_file: bool
-) -> None:
+def _check_text(column: pd.Series, subject: str, lines: Sequence[int], is_text_file: bool) -> None:
     known = column.notna().to_numpy()
     text = column.fillna("").map(lambda entry: str(entry).strip())
     is_date = known & text.map(lambda e: bool(_DATE.fullmatch(e))).to_numpy()

@@ -57,7 +57,7 @@ class TableFile(NamedTuple):
 
 
 def read_file(path: Path, form: FileFormat) -> TableFile:
-    """Read a CSV or Parquet file.
+    r"""Read a CSV or Parquet file.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def read_file(path: Path, form: FileFormat) -> TableFile:
 
     Examples
     --------
-    >>> Path("two.csv").write_text("y;x\\n1,5;2\\n2,5;3\\n") and None
+    >>> Path("two.csv").write_text("y;x\n1,5;2\n2,5;3\n")
+    20
     >>> read_file(Path("two.csv"), FileFormat()).frame.to_dict("list")
     {'y': [1.5, 2.5], 'x': [2, 3]}
     """
@@ -221,7 +222,9 @@ def _is_comma(frame: pd.DataFrame) -> bool:
     numbers = frame.select_dtypes("float").to_numpy()
     if (np.isfinite(numbers) & (numbers != np.round(numbers))).any():
         return False  # there the mark is a point
-    texts = (set(frame[name].dropna().astype(str)) for name in frame.select_dtypes(exclude="number"))
+    texts = (
+        set(frame[name].dropna().astype(str)) for name in frame.select_dtypes(exclude="number")
+    )
     with_comma = [entries for entries in texts if any(_DECIMAL_COMMA.fullmatch(e) for e in entries)]
     return any(_are_decimals(entries) for entries in with_comma) and not any(
         all(_THOUSANDS_COMMA.fullmatch(e) for e in entries) for entries in with_comma

@@ -139,9 +139,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _used_globals(
-    function: Any, argument: str, seen: tuple[int, ...]
-) -> Iterator[tuple[str, str]]:
+def _used_globals(function: Any, argument: str, seen: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Yield the globals that a function mentions, and what it may use of modules of one's own."""
     names, space = set(_names(function.__code__)), function.__globals__
     for name in sorted(names & set(space)):

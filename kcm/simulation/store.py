@@ -57,9 +57,7 @@ class Store:
             When a file cannot be read, or is not what was written for this cell.
         """
         names, paths = CellTables._fields, self._paths(cell)
-        return CellTables(
-            *(self._table(cell, *pair) for pair in zip(names, paths, strict=True))
-        )
+        return CellTables(*(self._table(cell, *pair) for pair in zip(names, paths, strict=True)))
 
     def _table(self, cell: int, name: str, path: Path) -> pd.DataFrame:
         try:
@@ -106,8 +104,8 @@ _MISFITS = {
 
 def _unusable(path: Path, cell: int, told: str) -> DataError:
     return DataError(
-        f"`store`: the file {path.name} of cell {cell} in {path.parent} {told}; remove the files of "
-        "that cell, and it is computed again."
+        f"`store`: a table of cell {cell} ({path.name} in {path.parent}) {told}; remove the files "
+        "of that cell, and it is computed again."
     )
 
 
