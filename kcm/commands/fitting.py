@@ -246,7 +246,8 @@ def _is_numeric(factor: Factor, data: pd.DataFrame) -> bool:
 
 def _conditioning_columns(factor: Factor, data: pd.DataFrame) -> dict[str, Any]:
     if factor.shifts:
-        return dict(_evaluated(factor.text, data).items())
+        made = _evaluated(factor.text, data)
+        return {str(name): made[name] for name in made}
     if factor.is_category:
         return {name: data[name].astype("category") for name in factor.columns}
     return {name: data[name] for name in factor.columns}
@@ -273,10 +274,10 @@ def _complete(
     shifts = any(f.shifts for f in (*asked.response, *asked.regressors))
     fitted = data[asked.fitted_columns].notna().all(axis=1).to_numpy()
     if conditioning is None:
-        return np.ones(len(data), bool) if shifts else fitted
+        return np.ones(len(data), bool) if shifts else np.asarray(fitted)
     given = conditioning if isinstance(conditioning, pd.DataFrame) else data[conditioning]
     known = given.notna().to_numpy()
-    kept = known.all(axis=1)
+    kept = np.asarray(known.all(axis=1))
     own = {f.text for f in asked.regressors if f.shifts}
     if shifts and set(given.columns) & own:  # the fit leaves out what its own lags make missing
         kept = known[:, [name not in own for name in given.columns]].all(axis=1)
@@ -287,7 +288,7 @@ def _complete(
             MissingRowsWarning,
             stacklevel=2,
         )
-    return kept if shifts else kept & fitted
+    return np.asarray(kept if shifts else kept & fitted)
 
 
 def _fit(model: str, formula: str, data: pd.DataFrame) -> Any:

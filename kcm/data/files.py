@@ -79,7 +79,7 @@ def read_file(path: Path, form: FileFormat) -> TableFile:
     Examples
     --------
     >>> Path("two.csv").write_text("y;x\n1,5;2\n2,5;3\n")
-    20
+    16
     >>> read_file(Path("two.csv"), FileFormat()).frame.to_dict("list")
     {'y': [1.5, 2.5], 'x': [2, 3]}
     """
@@ -167,7 +167,7 @@ def _with_whole_numbers(
         for name in large
         if texts[name].dropna().map(lambda entry: bool(_WHOLE.fullmatch(entry))).all()
     }
-    return frame.assign(**whole)
+    return frame.assign(**{str(name): column for name, column in whole.items()})
 
 
 def _open(path: Path) -> IO[str]:
