@@ -280,7 +280,7 @@ def _complete(
     kept = np.asarray(known.all(axis=1))
     own = {f.text for f in asked.regressors if f.shifts}
     if shifts and set(given.columns) & own:  # the fit leaves out what its own lags make missing
-        kept = known[:, [name not in own for name in given.columns]].all(axis=1)
+        kept = np.asarray(known[:, [name not in own for name in given.columns]].all(axis=1))
     if not kept.all():
         names = listed(str(n) for n, c in zip(given.columns, known.T, strict=True) if not c.all())
         warnings.warn(

@@ -50,7 +50,7 @@ class Factor(NamedTuple):
 
     Examples
     --------
-    >>> read_factors("y ~ np.log(x) + lag(z)", "regressors")[1]
+    >>> read_factors("y ~ np.log(x) + lag(z)", "regressors")[-1]
     Factor(text='lag(z)', columns=('z',), is_category=False, shifts=True)
     """
 
@@ -82,7 +82,7 @@ def read_factors(formula: str, side: str) -> tuple[Factor, ...]:
     Examples
     --------
     >>> [factor.columns for factor in read_factors('y ~ Q("a b") + I(u * v)', "regressors")]
-    [('a b',), ('u', 'v')]
+    [(), ('a b',), ('u', 'v')]
     """
     _check_text(formula)
     try:
