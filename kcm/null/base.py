@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
+<<<<<<< HEAD
 from kcm._records import one_line
+=======
+from kcm._validation import decoded
+>>>>>>> files
 from kcm.contraction import ROUNDING, Contraction
 from kcm.exceptions import DataError, OptionError
 
@@ -220,7 +224,8 @@ def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
             "pass the array of cluster labels."
         )
     # NumPy turns a list of numbers and text into text, a missing label into "nan"
-    labels = np.asanyarray(groups, dtype=object if isinstance(groups, list | tuple) else None)
+    entries = decoded(groups)
+    labels = np.asanyarray(entries, dtype=object if isinstance(groups, list | tuple) else None)
     if labels.shape != (n_obs,):
         raise DataError(
             f"`groups` has shape {labels.shape}; expected one label per observation, ({n_obs},)."
