@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
-from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
+from kcm.combination import Combined, KernelTest, PenalizedMaximum, Settings, joint_outcome
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
@@ -19,7 +19,7 @@ from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
-from kcm.results import KCMTestResult, KernelTest
+from kcm.results import KCMTestResult
 
 __all__ = ["KCMTest", "check_moment", "kernels_on", "projected", "together"]
 
@@ -186,6 +186,7 @@ class KCMTest:
             kernel_tests=tests,
             moment=moment,
             groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
+            settings=_settings(self),
         )
 
 
@@ -243,13 +244,16 @@ def _outcomes(
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
     """Return the one outcome, the one chosen of several, or their combination."""
-    if len(outcomes) == 1:
-        (one,) = outcomes
-        found = one.contraction.statistic, one.law, one.certificate
-        return Combined(*found, test.statistic, 0, one.pvalue)
-    if isinstance(test.kernel, PenalizedMaximum):
-        return chosen(test.kernel, outcomes)
-    return combined_pvalues(outcomes)
+    return joint_outcome(outcomes, test.statistic, _maximum(test))
+
+
+def _maximum(test: KCMTest) -> PenalizedMaximum | None:
+    return test.kernel if isinstance(test.kernel, PenalizedMaximum) else None
+
+
+def _settings(test: KCMTest) -> Settings:
+    """Return how the test is run."""
+    return Settings(test.statistic, test.null or Asymptotic(), _maximum(test))
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:

@@ -31,6 +31,7 @@ ROWS = (
     ("certificate", "plotting", "reporting"),
     ("computation",),
     ("combination", "embedding"),
+    ("size_check",),
     ("results",),
     ("adapters", "omnibus", "planning"),
     ("specification",),

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
+from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
     "Estimate",
@@ -47,6 +48,8 @@ class Estimate:
     exogenous : bool, optional
         Whether S_i is a function of exogenous variables: not of an endogenous regressor, and not
         of the outcome. Default None, not known.
+    outcomes : Outcomes or TwoStages, optional
+        How the outcome is drawn when the model is right. Default: by errors of any law.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -57,6 +60,7 @@ class Estimate:
     estimator: str
     variance: Float[np.ndarray, " n"] | None = None
     exogenous: bool | None = None
+    outcomes: Outcomes | TwoStages | None = None
 
 
 def check_has_data(model: Any) -> None:

@@ -13,6 +13,7 @@ from kcm.adapters.estimate import (
     unit_diagonal,
 )
 from kcm.exceptions import DataError, UnsupportedModelError
+from kcm.moments.outcomes import TwoStages
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 
@@ -27,7 +28,8 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
     outcome = np.asarray(model.endog, float)
-    return _linear(fit, outcome, exog, gain, model.endog_names)
+    stages = TwoStages(instruments)
+    return _linear(fit, outcome, exog, gain, model.endog_names, outcomes=stages)
 
 
 def k_class(fit: Any) -> Estimate:
@@ -42,12 +44,16 @@ def k_class(fit: Any) -> Estimate:
     model, kappa = fit.model, _kappa(fit)
     exog, outcome, root = _iv_data(model)
     wexog = root * exog
-    projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
+    instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    projected = _project(wexog, root * instruments)
     bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
     gain = root * projected @ _inverse(bread, exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, _name(model), variance, exogenous)
+    # weights and an estimated kappa would have to be found anew with each first stage
+    plain = kappa == 1 and not exogenous and bool((root == root[0]).all())
+    stages = TwoStages(instruments) if plain else None
+    return _linear(fit, outcome, exog, gain, _name(model), variance, exogenous, stages)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -125,6 +131,7 @@ def _linear(
     name: str,
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
+    outcomes: TwoStages | None = None,
 ) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
@@ -137,4 +144,5 @@ def _linear(
         estimator=type(fit.model).__name__.lstrip("_"),
         variance=variance,
         exogenous=exogenous,
+        outcomes=outcomes,
     )

@@ -1,0 +1,166 @@
+"""Null laws that are tried, and whether each rejects a simulated sample."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from kcm.combination import Settings, joint_outcome
+from kcm.computation import exact_outcome
+from kcm.contraction import contract
+from kcm.exceptions import KCMError
+from kcm.gram.held import HeldGram
+from kcm.moments import FittedMoment
+from kcm.moments.outcomes import TwoStages
+from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
+from kcm.null.base import with_groups
+from kcm.null.studentized_draws import form_moments, projected_kernel
+from kcm.size_check.subject import Subject
+
+__all__ = ["Law", "Verdict", "alternatives", "law_used", "may_reject", "verdict"]
+
+# Draws of a bootstrap law, one less than this at the usual levels: as many as decide exactly.
+DRAWS = 100
+# Below so many standard deviations above its mean no law of the statistic has a p-value of .10: it
+# is .21 for a normal one and .14 for a chi-square one, between which the laws of kernels lie.
+CLEARLY_RIGHT = 0.8
+SCREENED_LEVEL = 0.10
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Law:
+    """A null law with its name, and the words that ask for it in a test.
+
+    Attributes
+    ----------
+    name : str
+    null : Null
+        With the clusters of the simulated rows.
+    code : str
+    """
+
+    name: str
+    null: Null
+    code: str
+
+
+class Verdict(NamedTuple):
+    """Whether a sample is rejected, and whether there was a p-value at all."""
+
+    rejected: bool
+    computed: bool = True
+
+
+def law_used(subject: Subject, level: float) -> Law:
+    """Return the law of the test; of draws that may stop, all of a few."""
+    null = subject.settings.null
+    name = type(null).__name__
+    if isinstance(null, MultiplierBootstrap):
+        whole = dict.fromkeys(("stop", "level", "exceedances", "resampling_risk"))
+        n_draws = min(int(null.n_resamples), _draws(level))
+        null = dataclasses.replace(null, n_resamples=n_draws, **whole)
+        name = f"{null.weights} draws{', studentised' if null.studentize else ''}"
+    elif isinstance(null, Asymptotic):
+        name = "asymptotic"
+    return Law(name, _clustered(null, subject.codes), "")
+
+
+def alternatives(subject: Subject, level: float) -> tuple[Law, ...]:
+    """Return laws to take instead of the one used."""
+    used, codes, n_draws = subject.settings.null, subject.codes, _draws(level)
+    call = "kcm.MultiplierBootstrap(999{})"
+    asymptotic = Law("asymptotic", _clustered(Asymptotic(), codes), "kcm.Asymptotic()")
+    if codes is not None:
+        webb = MultiplierBootstrap(n_draws, weights="webb", groups=codes)
+        drawn = Law("webb draws", webb, call.format(', weights="webb", groups=...'))
+        asymptotic = dataclasses.replace(asymptotic, code="kcm.Asymptotic(groups=...)")
+        is_webb = isinstance(used, MultiplierBootstrap) and used.weights == "webb"
+        return _without(used, (asymptotic,) if is_webb else (drawn, asymptotic))
+    studentised = MultiplierBootstrap(n_draws, studentize=True)
+    plain = Law("rademacher draws", MultiplierBootstrap(n_draws), call.format(""))
+    robust = Law("rademacher draws, studentised", studentised, call.format(", studentize=True"))
+    return _without(used, (robust, asymptotic, plain))[:2]
+
+
+def _without(used: Null, laws: tuple[Law, ...]) -> tuple[Law, ...]:
+    """Leave out the law used."""
+    return tuple(law for law in laws if not _alike(used, law.null))
+
+
+def _alike(used: Null, null: Null) -> bool:
+    if isinstance(used, MultiplierBootstrap) and isinstance(null, MultiplierBootstrap):
+        return used.studentize == null.studentize and used.weights == null.weights
+    return type(used) is type(null)
+
+
+def _draws(level: float) -> int:
+    """Return the draws for which the level times one more is a whole number."""
+    return round(math.ceil(level * DRAWS - 1e-9) / level) - 1
+
+
+def _clustered(null: Null, codes: Int[np.ndarray, " n"] | None) -> Null:
+    return null if codes is None else with_groups(null, codes)
+
+
+def verdict(
+    law: Law,
+    settings: Settings,
+    moment: FittedMoment,
+    grams: Sequence[HeldGram],
+    seed: np.random.SeedSequence,
+    level: float,
+) -> Verdict:
+    """Test a simulated sample, with the same draws for each kernel."""
+    try:
+        outcomes = [
+            exact_outcome(moment, gram, settings.statistic, law.null, np.random.default_rng(seed))
+            for gram in grams
+        ]
+        found = joint_outcome(outcomes, settings.statistic, settings.maximum)
+    except KCMError:  # a sample without errors, or none within reach of the kernel
+        return Verdict(False, False)
+    return Verdict(bool(found.pvalue <= level * (1 + 1e-12)))
+
+
+def may_reject(
+    subject: Subject, moments: Sequence[FittedMoment], grams: Sequence[HeldGram], level: float
+) -> Bool[np.ndarray, " r"]:
+    """Return for which samples the p-value can be below the level.
+
+    The others have statistics so near their mean, under the law with the first sample's shift, that
+    no eigenvalues are needed.
+    """
+    everywhere = np.ones(len(moments), dtype=bool)
+    if not _screened(subject, level):
+        return everywhere
+    try:
+        largest = np.max([_standardised(subject, moments, gram) for gram in grams], axis=0)
+    except KCMError:  # the first sample is one without a law
+        return everywhere
+    return largest > CLEARLY_RIGHT
+
+
+def _screened(subject: Subject, level: float) -> bool:
+    # clusters have small matrices; two stages another projection in each sample
+    simple = subject.codes is None and not isinstance(subject.moment.outcomes, TwoStages)
+    return simple and level <= SCREENED_LEVEL and not _is_normal(subject.settings.null)
+
+
+def _is_normal(null: Any) -> bool:
+    return isinstance(null, StudentizedNormal)
+
+
+def _standardised(
+    subject: Subject, moments: Sequence[FittedMoment], gram: HeldGram
+) -> Float[np.ndarray, " r"]:
+    """Return the statistics less their means, over their standard deviations."""
+    first = contract(moments[0], gram, subject.settings.statistic)
+    psi = np.stack([moment.residuals for moment in moments], axis=2)
+    found = form_moments(projected_kernel(first), psi)
+    spread = np.where(found.sd > 0, found.sd, np.inf)
+    return np.asarray((found.value - found.mean) / spread)
