@@ -120,9 +120,11 @@ def _fitted(options: argparse.Namespace) -> Fitted:
 
 
 def _test(options: argparse.Namespace) -> str:
-    null = _null(options)
-    result = _result(options, null, _fitted(options))
-    return json.dumps(result.to_dict()) if options.json else str(result.summary())
+    result = _result(options, _null(options), _fitted(options))
+    check = result.size_check(progress=sys.stderr.isatty()) if options.size_check else None
+    if options.json:
+        return json.dumps(result.to_dict() | ({"size_check": check.to_dict()} if check else {}))
+    return "\n".join(str(one.summary()) for one in (result, check) if one is not None)
 
 
 def _result(
@@ -163,8 +165,7 @@ def _simulate(options: argparse.Namespace) -> str:
     from kcm.simulation.study_file import read_study
 
     given = read_study(options.study)
-    shown = sys.stderr.isatty()
-    results = given.study.run(given.rng, options.jobs, shown, options.store)
+    results = given.study.run(given.rng, options.jobs, sys.stderr.isatty(), options.store)
     if options.csv is not None:
         results.to_csv(options.csv)
     if options.json:
@@ -176,8 +177,7 @@ def _reproduce(options: argparse.Namespace) -> str:
     from kcm.simulation.uai2020 import SEED, product_seconds, reproduce
 
     start = time.perf_counter()
-    how = options.jobs, options.store, sys.stderr.isatty()
-    found = reproduce(options.quick, SEED, *how)
+    found = reproduce(options.quick, SEED, options.jobs, options.store, sys.stderr.isatty())
     if options.csv is not None:
         found.to_frame().to_csv(options.csv, index=False)
     if options.figure is not None:
@@ -325,6 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(test)
     _add_test(test)
     test.add_argument("--json", action="store_true", help="print one JSON object")
+    test.add_argument("--size-check", action="store_true", help="simulate right models as well")
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")

@@ -13,7 +13,7 @@ from kcm._progress import counting_bar
 from kcm.exceptions import FewClustersWarning
 from kcm.gram.held import HeldGram, held_grams
 from kcm.moments import Correction, FittedMoment
-from kcm.moments.outcomes import TwoStages
+from kcm.moments.outcomes import Outcomes, TwoStages
 from kcm.null import MultiplierBootstrap
 from kcm.null.base import check_level
 from kcm.size_check.errors import Errors, error_laws, residual_errors
@@ -48,8 +48,9 @@ def check_size(
     Raises
     ------
     OptionError
-        When an option is out of range, the influence is in total for several components, or no
-        sample has a p-value.
+        When an option is out of range, or the influence is in total for several components.
+    DataError
+        When no sample has a p-value.
     """
     check_int(n_replications, "n_replications", FEWEST_REPLICATIONS)
     check_level(level)
@@ -108,7 +109,11 @@ def _rates(
         rates.append(_rate(simulation, used, _samples(simulation, errors, seed)))
         done(1)
     worst = int(np.argmax([rate.rate for rate in rates]))
-    compared = [_samples(simulation, laws[k], seeds[k]) for k in dict.fromkeys((0, worst))]
+    amiss = any(one.rejects_too_often(simulation.level) for one in rates)
+    compared = [
+        _samples(simulation, laws[k], seeds[k])
+        for k in dict.fromkeys((0, worst) if amiss else (worst,))
+    ]
     for law in alternatives(simulation.subject, simulation.level):
         rates.extend(_rate(simulation, law, samples) for samples in compared)
         done(1)
@@ -155,6 +160,8 @@ def _notes(subject: Subject, n_obs: int, level: float) -> tuple[str, ...]:
         return tuple(notes)
     if isinstance(moment.outcomes, TwoStages):
         notes.append("Each sample has a first stage of its own: weak instruments show.")
+    elif isinstance(moment.outcomes, Outcomes):
+        notes.append("The refit is its first-order effect.")
     elif moment.labels.exogenous is not True:
         notes.append(
             "The refit is its first-order effect with the regressors fixed: where they are "

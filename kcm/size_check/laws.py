@@ -4,20 +4,21 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from kcm.combination import Settings, joint_outcome
 from kcm.computation import exact_outcome
-from kcm.contraction import contract
+from kcm.contraction import Contraction, StatisticName, contract
 from kcm.exceptions import KCMError
 from kcm.gram.held import HeldGram
 from kcm.moments import FittedMoment
 from kcm.moments.outcomes import TwoStages
 from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
 from kcm.null.base import with_groups
+from kcm.null.form import form_matrix
 from kcm.null.studentized_draws import form_moments, projected_kernel
 from kcm.size_check.subject import Subject
 
@@ -25,10 +26,10 @@ __all__ = ["Law", "Verdict", "alternatives", "law_used", "may_reject", "verdict"
 
 # Draws of a bootstrap law, one less than this at the usual levels: as many as decide exactly.
 DRAWS = 100
-# Below so many standard deviations above its mean no law of the statistic has a p-value of .10: it
-# is .21 for a normal one and .14 for a chi-square one, between which the laws of kernels lie.
-CLEARLY_RIGHT = 0.8
-SCREENED_LEVEL = 0.10
+# So many standard deviations above its mean a statistic has a p-value of at least twice the level:
+# at 1.2 it is .115 for a normal law and .10 for a chi-square one, between which the laws of kernels
+# lie, at 0.8 it is .21 and .14.
+NEAR_MEAN = ((0.05, 1.2), (0.10, 0.8))
 
 
 @final
@@ -64,9 +65,9 @@ def law_used(subject: Subject, level: float) -> Law:
         whole = dict.fromkeys(("stop", "level", "exceedances", "resampling_risk"))
         n_draws = min(int(null.n_resamples), _draws(level))
         null = dataclasses.replace(null, n_resamples=n_draws, **whole)
-        name = f"{null.weights} draws{', studentised' if null.studentize else ''}"
+        name = _drawn(null)
     elif isinstance(null, Asymptotic):
-        name = "asymptotic"
+        name = "asymptotic law"
     return Law(name, _clustered(null, subject.codes), "")
 
 
@@ -74,17 +75,22 @@ def alternatives(subject: Subject, level: float) -> tuple[Law, ...]:
     """Return laws to take instead of the one used."""
     used, codes, n_draws = subject.settings.null, subject.codes, _draws(level)
     call = "kcm.MultiplierBootstrap(999{})"
-    asymptotic = Law("asymptotic", _clustered(Asymptotic(), codes), "kcm.Asymptotic()")
+    asymptotic = Law("asymptotic law", _clustered(Asymptotic(), codes), "kcm.Asymptotic()")
     if codes is not None:
         webb = MultiplierBootstrap(n_draws, weights="webb", groups=codes)
-        drawn = Law("webb draws", webb, call.format(', weights="webb", groups=...'))
+        drawn = Law(_drawn(webb), webb, call.format(', weights="webb", groups=...'))
         asymptotic = dataclasses.replace(asymptotic, code="kcm.Asymptotic(groups=...)")
         is_webb = isinstance(used, MultiplierBootstrap) and used.weights == "webb"
         return _without(used, (asymptotic,) if is_webb else (drawn, asymptotic))
     studentised = MultiplierBootstrap(n_draws, studentize=True)
-    plain = Law("rademacher draws", MultiplierBootstrap(n_draws), call.format(""))
-    robust = Law("rademacher draws, studentised", studentised, call.format(", studentize=True"))
+    simple = MultiplierBootstrap(n_draws)
+    plain = Law(_drawn(simple), simple, call.format(""))
+    robust = Law(_drawn(studentised), studentised, call.format(", studentize=True"))
     return _without(used, (robust, asymptotic, plain))[:2]
+
+
+def _drawn(null: MultiplierBootstrap) -> str:
+    return f"{null.weights.capitalize()} draws{', studentised' if null.studentize else ''}"
 
 
 def _without(used: Null, laws: tuple[Law, ...]) -> tuple[Law, ...]:
@@ -132,35 +138,47 @@ def may_reject(
 ) -> Bool[np.ndarray, " r"]:
     """Return for which samples the p-value can be below the level.
 
-    The others have statistics so near their mean, under the law with the first sample's shift, that
-    no eigenvalues are needed.
+    The others have statistics so near their mean that no eigenvalues are needed.
     """
-    everywhere = np.ones(len(moments), dtype=bool)
-    if not _screened(subject, level):
-        return everywhere
+    limit = next((most for highest, most in NEAR_MEAN if level <= highest), -math.inf)
+    if not _screened(subject) or limit < 0:
+        return np.ones(len(moments), dtype=bool)
+    own_stages = isinstance(subject.moment.outcomes, TwoStages)
+    standardised = _one_by_one if own_stages else _together
     try:
-        largest = np.max([_standardised(subject, moments, gram) for gram in grams], axis=0)
-    except KCMError:  # the first sample is one without a law
-        return everywhere
-    return largest > CLEARLY_RIGHT
+        scores = [standardised(moments, gram, subject.settings.statistic) for gram in grams]
+    except KCMError:  # of a sample without a law, which is counted where it is tested
+        return np.ones(len(moments), dtype=bool)
+    return np.asarray(np.max(scores, axis=0) > limit)
 
 
-def _screened(subject: Subject, level: float) -> bool:
-    # clusters have small matrices; two stages another projection in each sample
-    simple = subject.codes is None and not isinstance(subject.moment.outcomes, TwoStages)
-    return simple and level <= SCREENED_LEVEL and not _is_normal(subject.settings.null)
+def _screened(subject: Subject) -> bool:
+    """Tell whether the law has the mean and the variance of the form of single rows."""
+    return subject.codes is None and not isinstance(subject.settings.null, StudentizedNormal)
 
 
-def _is_normal(null: Any) -> bool:
-    return isinstance(null, StudentizedNormal)
-
-
-def _standardised(
-    subject: Subject, moments: Sequence[FittedMoment], gram: HeldGram
+def _together(
+    moments: Sequence[FittedMoment], gram: HeldGram, statistic: StatisticName
 ) -> Float[np.ndarray, " r"]:
-    """Return the statistics less their means, over their standard deviations."""
-    first = contract(moments[0], gram, subject.settings.statistic)
-    psi = np.stack([moment.residuals for moment in moments], axis=2)
-    found = form_moments(projected_kernel(first), psi)
+    """Return the statistics less their means, over their standard deviations.
+
+    All samples have the projected kernel of the first, with its shift of the law.
+    """
+    kernel = projected_kernel(contract(moments[0], gram, statistic))
+    found = form_moments(kernel, np.stack([moment.residuals for moment in moments], axis=2))
     spread = np.where(found.sd > 0, found.sd, np.inf)
     return np.asarray((found.value - found.mean) / spread)
+
+
+def _one_by_one(
+    moments: Sequence[FittedMoment], gram: HeldGram, statistic: StatisticName
+) -> Float[np.ndarray, " r"]:
+    """Return the same where the projection is another one in each sample."""
+    return np.array([_score(contract(moment, gram, statistic)) for moment in moments])
+
+
+def _score(contraction: Contraction) -> float:
+    form = form_matrix(contraction, np.arange(contraction.n_obs))
+    squares = float(np.sum(form**2) - np.sum(np.diag(form) ** 2))
+    distance = contraction.statistic - contraction.offset - float(np.trace(form))
+    return distance / math.sqrt(2 * squares) if squares > 0 else 0.0

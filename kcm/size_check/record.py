@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from kcm.exceptions import OptionError
+from kcm.exceptions import DataError
 from kcm.plotting.size_rates import draw_rates
 from kcm.report import Grid
 
@@ -89,8 +89,8 @@ class SizeCheck:
     n_obs : int
         Rows of a simulated sample.
     rates : tuple of SizeRate
-        Those of the law used with every law of errors, then those of other null laws, with the
-        errors that the residuals show and those where the law used is worst.
+        Those of the law used with every law of errors, then those of other null laws where the law
+        used is worst, and where it fails with the errors that the residuals show too.
     notes : tuple of str
         What the simulation leaves out.
 
@@ -161,16 +161,17 @@ class SizeCheck:
     def _distance(self) -> float:
         return abs(self.worst.rate - self.level)
 
+    @property
     def sentence(self) -> str:
-        """Return how often the law of the test rejects right models on data like these."""
+        """How often the law of the test rejects right models on data like these."""
         first, worst = self.used[0], self.worst
         text = (
-            f"On data like these the {first.law} law rejects a right model at "
-            f"{_percent(self.level)} in {_percent(first.rate)} (s.e. {_percent(first.bse)})"
+            f"On data like these a right model is rejected at {_percent(self.level)} in "
+            f"{_percent(first.rate)} of samples (s.e. {_percent(first.bse)}) by the law used"
         )
         if worst.rate <= first.rate:
-            return f"{text}, and in no more with other errors."
-        return f"{text}, with errors that are {worst.errors} in {_percent(worst.rate)}."
+            return f"{text}, whatever the errors."
+        return f"{text}, and in {_percent(worst.rate)} with other errors ({worst.errors})."
 
     def summary(self) -> Grid:
         """Return the table of rates, with the recommendation.
@@ -184,7 +185,7 @@ class SizeCheck:
             (rate.law, rate.errors, f"{rate.rate:.3f}", f"{rate.bse:.3f}") for rate in self.rates
         )
         headers = ("Null law", "Errors", f"Rejected at {self.level:g}", "s.e.")
-        notes = (self.sentence(), self.recommendation, *self.notes)
+        notes = (self.sentence, self.recommendation, *self.notes)
         return Grid("Size check: right models on these regressors", headers, rows, notes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,13 +234,13 @@ def rate_of(law: str, errors: str, n_rejected: int, n_computed: int, code: str) 
 
     Raises
     ------
-    OptionError
+    DataError
         When no sample had a p-value.
     """
     if n_computed == 0:
-        raise OptionError(
-            f"`size_check` found no p-value in any sample: the {law} law cannot be had for errors "
-            f"that are {errors}. Use a wider kernel."
+        raise DataError(
+            f"`size_check` found no p-value in any sample ({law}; errors {errors}): no pair of "
+            "observations is within reach of the kernel. Use a wider bandwidth."
         )
     rate = n_rejected / n_computed
     inside = min(max(rate, 1 / n_computed), 1 - 1 / n_computed) if n_computed > 1 else 0.5
