@@ -121,7 +121,8 @@ def _fitted(options: argparse.Namespace) -> Fitted:
 
 def _test(options: argparse.Namespace) -> str:
     result = _result(options, _null(options), _fitted(options))
-    check = result.size_check(progress=sys.stderr.isatty()) if options.size_check else None
+    n, shown = options.size_check, sys.stderr.isatty()
+    check = None if n is None else result.size_check(n, progress=shown)
     if options.json:
         return json.dumps(result.to_dict() | ({"size_check": check.to_dict()} if check else {}))
     return "\n".join(str(one.summary()) for one in (result, check) if one is not None)
@@ -325,13 +326,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(test)
     _add_test(test)
     test.add_argument("--json", action="store_true", help="print one JSON object")
-    test.add_argument("--size-check", action="store_true", help="simulate right models as well")
+    test.add_argument(
+        "--size-check", type=int, nargs="?", const=200, metavar="N", help="simulate right models"
+    )
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")
-    compare.add_argument(
-        "--rng", type=int, metavar="SEED", help="seed of the directions of Lavergne-Patilea"
-    )
+    compare.add_argument("--rng", type=int, metavar="SEED", help="seed of random directions")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
     report = commands.add_parser("report", help="write a test, pictures and all, as an HTML file")
     _add_model(report)
@@ -354,9 +355,7 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
         "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
     )
     parser.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
-    parser.add_argument(
-        "--studentize", action="store_true", help="divide each draw by its own spread"
-    )
+    parser.add_argument("--studentize", action="store_true", help="divide draws by their spread")
     parser.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
     parser.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
     parser.add_argument("--method", choices=METHODS, default="auto", help="default: auto")

@@ -18,7 +18,7 @@ from kcm.gram.held import held_grams
 from kcm.kernels import Gaussian
 from kcm.moments import outcomes
 from kcm.null.form import form_matrix
-from kcm.size_check import SizeCheck, SizeRate, Subject, laws
+from kcm.size_check import SizeCheck, SizeRate, Subject, laws, screen
 from kcm.size_check.errors import error_laws, residual_errors
 from kcm.size_check.samples import simulated
 from kcm.size_check.subject import correction_of, few_rows, on_rows, with_gain
@@ -155,12 +155,30 @@ class TestVerdicts:
             again = sm.OLS(fit.fittedvalues + errors[:, 0], fit.model.exog).fit()
             assert found.rejected == (kcm.specification_test(again, kernel=KERNEL).pvalue <= 0.5)
 
-    @pytest.mark.parametrize("null", [kcm.Asymptotic(), kcm.MultiplierBootstrap(99)])
-    def test_no_eigenvalues_near_the_mean_changes_no_rate(self, rng, null, monkeypatch):
-        result = kcm.specification_test(skewed(rng, 50), null=null, rng=0)
-        quick = result.size_check(40)
-        monkeypatch.setattr(laws, "NEAR_MEAN", ())
-        assert result.size_check(40).rates == quick.rates
+    @pytest.mark.parametrize("statistic", ["U", "V"])
+    def test_scores_of_all_samples_are_those_of_their_forms(self, rng, statistic):
+        moment = with_gain(fitted_moment(skewed(rng, 50)))
+        (gram,) = held_grams([KERNEL], [moment.conditioning])
+        drawn = error_laws(moment, residual_errors(moment), None)[2]
+        samples = [simulated(moment, drawn.draw(rng), "HC4-relative") for _ in range(10)]
+        loop = screen.scores_one_by_one(samples, gram, statistic)
+        np.testing.assert_allclose(screen.scores(samples, gram, statistic), loop, rtol=1e-6)
+
+    @pytest.mark.parametrize("version", [lambda moment: moment, with_old_scale])
+    def test_no_sample_near_its_mean_is_rejected(self, rng, version):
+        subject = subject_of(version(fitted_moment(skewed(rng, 40))))
+        grams = held_grams([KERNEL], [subject.moment.conditioning])
+        used, correction = laws.law_used(subject, 0.05), correction_of(subject.moment)
+        drawn = error_laws(subject.moment, residual_errors(subject.moment), None)[0]
+        samples = [simulated(subject.moment, drawn.draw(rng), correction) for _ in range(150)]
+        possible = screen.may_reject(subject, samples, grams, 0.05)
+        seed = np.random.SeedSequence(0)
+        rejected = np.array(
+            [laws.verdict(used, subject.settings, s, grams, seed, 0.05).rejected for s in samples]
+        )
+        assert 0 < possible.sum() < 75
+        assert not rejected[~possible].any()
+        assert rejected.any()
 
     def test_the_form_of_clusters_is_that_of_tiles(self, rng):
         moment, codes = fitted_moment(skewed(rng, 60)), rng.permutation(np.repeat(np.arange(20), 3))
@@ -243,8 +261,8 @@ class TestRefusals:
 
 
 def test_the_command_prints_the_check(capsys):
-    words = ("logwage ~ age", "--data", "cps71", "--kernel", "gaussian", "--size-check", "--json")
-    assert main(["test", *words]) == 0
+    words = ("test", "logwage ~ age", "--data", "cps71", "--kernel", "gaussian", "--json")
+    assert main([*words, "--size-check", "20"]) == 0
     check = json.loads(capsys.readouterr().out)["size_check"]
     assert check["level"] == 0.05
     assert {"rate", "bse", "law", "errors"} <= set(check["rates"][0])

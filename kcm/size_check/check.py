@@ -17,9 +17,10 @@ from kcm.moments.outcomes import Outcomes, TwoStages
 from kcm.null import MultiplierBootstrap
 from kcm.null.base import check_level
 from kcm.size_check.errors import Errors, error_laws, residual_errors
-from kcm.size_check.laws import Law, alternatives, law_used, may_reject, verdict
+from kcm.size_check.laws import Law, alternatives, law_used, verdict
 from kcm.size_check.record import SizeCheck, SizeRate, rate_of
 from kcm.size_check.samples import simulated
+from kcm.size_check.screen import may_reject
 from kcm.size_check.subject import Subject, correction_of, few_rows, on_rows, with_gain
 
 __all__ = ["check_size"]

@@ -7,29 +7,21 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from kcm.combination import Settings, joint_outcome
 from kcm.computation import exact_outcome
-from kcm.contraction import Contraction, StatisticName, contract
 from kcm.exceptions import KCMError
 from kcm.gram.held import HeldGram
 from kcm.moments import FittedMoment
-from kcm.moments.outcomes import TwoStages
-from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
+from kcm.null import Asymptotic, MultiplierBootstrap, Null
 from kcm.null.base import with_groups
-from kcm.null.form import form_matrix
-from kcm.null.studentized_draws import form_moments, projected_kernel
 from kcm.size_check.subject import Subject
 
-__all__ = ["Law", "Verdict", "alternatives", "law_used", "may_reject", "verdict"]
+__all__ = ["Law", "Verdict", "alternatives", "law_used", "verdict"]
 
 # Draws of a bootstrap law, one less than this at the usual levels: as many as decide exactly.
 DRAWS = 100
-# So many standard deviations above its mean a statistic has a p-value of at least twice the level:
-# at 1.2 it is .115 for a normal law and .10 for a chi-square one, between which the laws of kernels
-# lie, at 0.8 it is .21 and .14.
-NEAR_MEAN = ((0.05, 1.2), (0.10, 0.8))
 
 
 @final
@@ -131,54 +123,3 @@ def verdict(
     except KCMError:  # a sample without errors, or none within reach of the kernel
         return Verdict(False, False)
     return Verdict(bool(found.pvalue <= level * (1 + 1e-12)))
-
-
-def may_reject(
-    subject: Subject, moments: Sequence[FittedMoment], grams: Sequence[HeldGram], level: float
-) -> Bool[np.ndarray, " r"]:
-    """Return for which samples the p-value can be below the level.
-
-    The others have statistics so near their mean that no eigenvalues are needed.
-    """
-    limit = next((most for highest, most in NEAR_MEAN if level <= highest), -math.inf)
-    if not _screened(subject) or limit < 0:
-        return np.ones(len(moments), dtype=bool)
-    own_stages = isinstance(subject.moment.outcomes, TwoStages)
-    standardised = _one_by_one if own_stages else _together
-    try:
-        scores = [standardised(moments, gram, subject.settings.statistic) for gram in grams]
-    except KCMError:  # of a sample without a law, which is counted where it is tested
-        return np.ones(len(moments), dtype=bool)
-    return np.asarray(np.max(scores, axis=0) > limit)
-
-
-def _screened(subject: Subject) -> bool:
-    """Tell whether the law has the mean and the variance of the form of single rows."""
-    return subject.codes is None and not isinstance(subject.settings.null, StudentizedNormal)
-
-
-def _together(
-    moments: Sequence[FittedMoment], gram: HeldGram, statistic: StatisticName
-) -> Float[np.ndarray, " r"]:
-    """Return the statistics less their means, over their standard deviations.
-
-    All samples have the projected kernel of the first, with its shift of the law.
-    """
-    kernel = projected_kernel(contract(moments[0], gram, statistic))
-    found = form_moments(kernel, np.stack([moment.residuals for moment in moments], axis=2))
-    spread = np.where(found.sd > 0, found.sd, np.inf)
-    return np.asarray((found.value - found.mean) / spread)
-
-
-def _one_by_one(
-    moments: Sequence[FittedMoment], gram: HeldGram, statistic: StatisticName
-) -> Float[np.ndarray, " r"]:
-    """Return the same where the projection is another one in each sample."""
-    return np.array([_score(contract(moment, gram, statistic)) for moment in moments])
-
-
-def _score(contraction: Contraction) -> float:
-    form = form_matrix(contraction, np.arange(contraction.n_obs))
-    squares = float(np.sum(form**2) - np.sum(np.diag(form) ** 2))
-    distance = contraction.statistic - contraction.offset - float(np.trace(form))
-    return distance / math.sqrt(2 * squares) if squares > 0 else 0.0
