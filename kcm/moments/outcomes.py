@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -179,8 +179,11 @@ def take_rows(
     outcomes: Outcomes | TwoStages | None, rows: Int[np.ndarray, " m"]
 ) -> Outcomes | TwoStages | None:
     """Return the law of the outcome of some of the rows."""
-    if outcomes is None:
+    # all of them are dataclasses
+    record: Any = outcomes
+    if record is None:
         return None
-    values = {field.name: getattr(outcomes, field.name) for field in dataclasses.fields(outcomes)}
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     chosen = {name: v[rows] for name, v in values.items() if isinstance(v, np.ndarray)}
-    return dataclasses.replace(outcomes, **chosen)
+    taken: Outcomes | TwoStages = dataclasses.replace(record, **chosen)
+    return taken

@@ -54,9 +54,8 @@ def law_used(subject: Subject, level: float) -> Law:
     null = subject.settings.null
     name = type(null).__name__
     if isinstance(null, MultiplierBootstrap):
-        whole = dict.fromkeys(("stop", "level", "exceedances", "resampling_risk"))
         n_draws = min(int(null.n_resamples), _draws(level))
-        null = dataclasses.replace(null, n_resamples=n_draws, **whole)
+        null = MultiplierBootstrap(n_draws, null.weights, studentize=null.studentize)
         name = _drawn(null)
     elif isinstance(null, Asymptotic):
         name = "asymptotic law"
