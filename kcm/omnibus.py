@@ -10,7 +10,7 @@ import numpy as np
 from kcm._options import as_generator, check_option, listed
 from kcm._records import fixed
 from kcm._variation import check_sizes
-from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
+from kcm.combination import Combined, KernelTest, PenalizedMaximum, Settings, joint_outcome
 from kcm.computation import Computation, Method, Outcome
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
@@ -23,7 +23,7 @@ from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthog
 from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
-from kcm.results import KCMTestResult, KernelTest
+from kcm.results import KCMTestResult
 
 __all__ = ["KCMTest", "check_moment", "kernels_on", "projected", "together"]
 
@@ -191,6 +191,7 @@ class KCMTest:
             kernel_tests=tests,
             moment=moment,
             groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
+            settings=_settings(self),
         )
 
 
@@ -248,13 +249,16 @@ def _outcomes(
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
     """Return the one outcome, the one chosen of several, or their combination."""
-    if len(outcomes) == 1:
-        (one,) = outcomes
-        found = one.contraction.statistic, one.law, one.certificate
-        return Combined(*found, test.statistic, 0, one.pvalue)
-    if isinstance(test.kernel, PenalizedMaximum):
-        return chosen(test.kernel, outcomes)
-    return combined_pvalues(outcomes)
+    return joint_outcome(outcomes, test.statistic, _maximum(test))
+
+
+def _maximum(test: KCMTest) -> PenalizedMaximum | None:
+    return test.kernel if isinstance(test.kernel, PenalizedMaximum) else None
+
+
+def _settings(test: KCMTest) -> Settings:
+    """Return how the test is run."""
+    return Settings(test.statistic, test.null or Asymptotic(), _maximum(test))
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:

@@ -185,6 +185,7 @@ def fitted_moment(
         MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
         gain,
         estimate.variance,
+        estimate.outcomes,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
+from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
     "Estimate",
@@ -49,6 +50,8 @@ class Estimate:
         of the outcome. Default None, not known.
     instruments : ndarray of shape (n, m), optional
         Of an estimate by instruments, the exogenous regressors included; unweighted.
+    outcomes : Outcomes or TwoStages, optional
+        How the outcome is drawn when the model is right. Default: by errors of any law.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -60,6 +63,7 @@ class Estimate:
     variance: Float[np.ndarray, " n"] | None = None
     exogenous: bool | None = None
     instruments: Float[np.ndarray, "n m"] | None = None
+    outcomes: Outcomes | TwoStages | None = None
 
 
 def check_has_data(model: Any) -> None:

@@ -13,6 +13,7 @@ from kcm.adapters.estimate import (
     unit_diagonal,
 )
 from kcm.exceptions import DataError, UnsupportedModelError
+from kcm.moments.outcomes import TwoStages
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 
@@ -27,7 +28,8 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
     outcome = np.asarray(model.endog, float)
-    return _linear(fit, outcome, exog, gain, model.endog_names, instruments)
+    stages = TwoStages(instruments)
+    return _linear(fit, outcome, exog, gain, model.endog_names, instruments, outcomes=stages)
 
 
 def k_class(fit: Any) -> Estimate:
@@ -48,7 +50,11 @@ def k_class(fit: Any) -> Estimate:
     gain = root * projected @ _inverse(bread, exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, _name(model), instruments, variance, exogenous)
+    # weights and an estimated kappa would have to be found anew with each first stage
+    plain = kappa == 1 and not exogenous and bool((root == root[0]).all())
+    stages = TwoStages(instruments) if plain else None
+    how = variance, exogenous, stages
+    return _linear(fit, outcome, exog, gain, _name(model), instruments, *how)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -129,6 +135,7 @@ def _linear(
     instruments: Float[np.ndarray, "n m"],
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
+    outcomes: TwoStages | None = None,
 ) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
@@ -142,4 +149,5 @@ def _linear(
         variance=variance,
         exogenous=exogenous,
         instruments=instruments,
+        outcomes=outcomes,
     )

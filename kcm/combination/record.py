@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from kcm._records import one_line
 from kcm.certificate import Certificate
 from kcm.computation import Outcome
 from kcm.exceptions import OptionError
+from kcm.kernels import Kernel
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.stopping import AllDraws
 
-__all__ = ["Combined", "drawn_laws", "is_exact", "joint_certificate"]
+__all__ = ["Combined", "KernelTest", "drawn_laws", "is_exact", "joint_certificate"]
 
 
 @final
@@ -37,6 +39,41 @@ class Combined:
     name: str
     leading: int
     pvalue: float
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class KernelTest:
+    """What one kernel says of the null hypothesis.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        With its bandwidths as numbers.
+    statistic : float
+        n M^2.
+    pvalue : float
+    null_distribution : NullDistribution
+    certificate : Certificate
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
+    >>> result = kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x))
+    >>> len(result.kernel_tests)
+    5
+    """
+
+    kernel: Kernel
+    statistic: float
+    pvalue: float
+    null_distribution: NullDistribution
+    certificate: Certificate
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def is_exact(outcomes: Sequence[Outcome]) -> bool:

@@ -39,6 +39,9 @@ def command_parser() -> argparse.ArgumentParser:
     _add_model(test)
     _add_test(test)
     test.add_argument("--json", action="store_true", help="print one JSON object")
+    test.add_argument(
+        "--size-check", type=int, nargs="?", const=200, metavar="N", help="simulate right models"
+    )
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")

@@ -18,6 +18,7 @@ from kcm._validation import as_float_columns
 from kcm._variation import check_varies
 from kcm.data import Encoded, align, encode_frame
 from kcm.exceptions import DataError, OptionError
+from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
     "FittedMoment",
@@ -100,6 +101,9 @@ class FittedMoment(eqx.Module):
         `variance`. Default: `influence` over `residuals`.
     variance : array_like of shape (n,) or (n, q), optional
         Working variances of the residuals up to a constant. Default: all equal.
+    outcomes : Outcomes or TwoStages, optional
+        How the outcome is drawn when the model is right, for `KCMTestResult.size_check`; adapters
+        give it. Default: errors are drawn for the residuals.
 
     Attributes
     ----------
@@ -138,6 +142,7 @@ class FittedMoment(eqx.Module):
     labels: MomentLabels = eqx.field(static=True)
     gain: Float[np.ndarray, "n q p"] | None
     variance: Float[np.ndarray, "n q"] | None
+    outcomes: Outcomes | TwoStages | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -149,6 +154,7 @@ class FittedMoment(eqx.Module):
         labels: MomentLabels | None = None,
         gain: Any = None,
         variance: Any = None,
+        outcomes: Outcomes | TwoStages | None = None,
     ) -> None:
         parts = _matched(
             {
@@ -173,6 +179,7 @@ class FittedMoment(eqx.Module):
         self.variance = (
             None if variance is None else as_float_columns(parts["variance"], "variance")
         )
+        self.outcomes = outcomes
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)

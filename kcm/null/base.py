@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-<<<<<<< HEAD
 from kcm._records import one_line
-=======
 from kcm._validation import decoded
->>>>>>> files
 from kcm.contraction import ROUNDING, Contraction
 from kcm.exceptions import DataError, OptionError
 

@@ -51,6 +51,8 @@ def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float
     m = int(codes.max()) + 1
     if m == len(codes):
         return _in_order(_dense_form(contraction), np.argsort(codes))
+    if isinstance(contraction.gram, HeldGram):
+        return _sum_groups(codes, _sum_groups(codes, _dense_form(contraction)).T)
     kernel, rows = _lowered(contraction, _arrays(contraction))
     rows["labels"] = codes.astype(np.int32)
     room = np.zeros((bucket(m), 0))
