@@ -23,7 +23,7 @@ ROWS = (
     ("_optional", "_options", "_progress", "_validation", "report"),
     ("_tables", "_variation"),
     ("kernels", "data"),
-    ("datasets", "_tiles"),
+    ("datasets", "_tiles", "border"),
     ("gram", "moments"),
     ("contraction", "leverage", "low_rank", "systems"),
     ("low_rank_gram",),

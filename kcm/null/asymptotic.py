@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +32,14 @@ FEW_CLUSTERS = 20
 N_DIRECTIONS = 64
 N_PROBES = 64
 PROBE_SEED = 20_200_721
+
+
+class FormCumulants(NamedTuple):
+    """tr B, tr B_0^2 and tr B_0^3, B_0 the part of B that has a law."""
+
+    trace: float
+    squares: float
+    cubes: float
 
 
 @final
@@ -101,7 +109,8 @@ class Asymptotic(Null):
         _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            weighted = spectral_law(form_matrix(contraction, codes), contraction.offset)
+            n_normal = contraction.border.n_columns
+            weighted = spectral_law(form_matrix(contraction, codes), contraction.offset, n_normal)
             check_spread(math.sqrt(weighted.variance), contraction)
             return weighted
         law = _cumulant_law(contraction, codes, few)
@@ -126,34 +135,50 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
 
 def _cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"], few: bool) -> PearsonIII:
     if few:
-        unit = size_of(contraction) ** 2
-        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset)
+        unit, n_normal = size_of(contraction) ** 2, contraction.border.n_columns
+        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset, n_normal)
     if isinstance(contraction.gram, LowRankGram):
         return low_rank_cumulant_law(contraction, codes)
     return tiled_cumulant_law(contraction, codes)
 
 
-def spectral_law(form: Float[np.ndarray, "m m"], offset: float = 0.0) -> WeightedChiSquare:
-    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal."""
-    free = form.copy()
-    np.fill_diagonal(free, 0.0)
-    weights = np.linalg.eigvalsh(free)
-    # the weights sum to zero, so that the shift is the trace alone
+def spectral_law(
+    form: Float[np.ndarray, "l l"], offset: float = 0.0, n_normal: int = 0
+) -> WeightedChiSquare:
+    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal.
+
+    The last `n_normal` multipliers are normal: their part of the diagonal has a law and stays.
+    """
+    weights = np.linalg.eigvalsh(_without_diagonal(form, n_normal))
     return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 
 
-def cumulant_law(form: Float[np.ndarray, "m m"], unit: float, offset: float = 0.0) -> PearsonIII:
+def cumulant_law(
+    form: Float[np.ndarray, "l l"], unit: float, offset: float = 0.0, n_normal: int = 0
+) -> PearsonIII:
     """Return the Pearson III law with the first three cumulants of the spectral law."""
-    free = (form - np.diag(np.diag(form))) / unit
-    cubes = float(np.sum(free * (free @ free)))
-    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit, offset)
+    free = _without_diagonal(form, n_normal) / unit
+    sums = FormCumulants(
+        float(np.trace(form)) / unit,
+        float(np.sum(free**2)),
+        float(np.sum(free * (free @ free))),
+    )
+    return _pearson(sums, unit, offset)
+
+
+def _without_diagonal(form: Float[np.ndarray, "l l"], n_normal: int) -> Float[np.ndarray, "l l"]:
+    """Return a copy with zeros on the diagonal, but for the last `n_normal` places."""
+    free, m = form.copy(), len(form) - n_normal
+    free[np.arange(m), np.arange(m)] = 0.0
+    return free
 
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from the r x r matrix of a low-rank factor."""
     form = low_rank_form(contraction)
     sums = low_rank_sums(form, codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2, contraction.offset)
+    found = FormCumulants(sums.trace, sums.squares, sums.cubes)
+    return _pearson(_with_border(found, contraction, codes), form.unit**2, contraction.offset)
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
@@ -163,22 +188,54 @@ def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
     def apply(v: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:
         return (apply_form(contraction, codes, v) - sums.diagonal[:, None] * v) / unit
 
-    cubes = _trace_of_cube(apply, _probes(contraction, codes))
-    trace, squares = float(sums.diagonal.sum()) / unit, sums.off_diagonal_squares / unit**2
-    return _pearson(trace, squares, cubes, unit, contraction.offset)
+    found = FormCumulants(
+        float(sums.diagonal.sum()) / unit,
+        sums.off_diagonal_squares / unit**2,
+        _trace_of_cube(apply, _probes(contraction, codes)),
+    )
+    return _pearson(_with_border(found, contraction, codes), unit, contraction.offset)
 
 
-def _pearson(trace: float, squares: float, cubes: float, unit: float, offset: float) -> PearsonIII:
-    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit, and e.
+def _with_border(
+    sums: FormCumulants, contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> FormCumulants:
+    """Add what the border [[0, C], [C', A]] does to the traces of B, B_0^2 and B_0^3."""
+    edge, unit = contraction.border, size_of(contraction) ** 2
+    if edge.n_columns == 0:
+        return sums
+    cross, corner = edge.summed(codes) / unit, edge.corner / unit
+    pulled, spread = _free_products(contraction, codes, cross) / unit, cross.T @ cross
+    return FormCumulants(
+        sums.trace + float(np.trace(corner)),
+        sums.squares + 2 * float(np.trace(spread)) + float(np.sum(corner**2)),
+        sums.cubes
+        + 3 * (pulled + float(np.sum(spread * corner)))
+        + float(np.sum(corner * (corner @ corner))),
+    )
+
+
+def _free_products(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], v: Float[np.ndarray, "m k"]
+) -> float:
+    """Return tr V'B_0 V, B without its diagonal, for a theta that was not estimated here."""
+    c, r = contraction, contraction.scaled_residuals
+    weights = np.sum(v**2, axis=1)[codes]
+    clusters = None if len(v) == len(codes) else codes
+    whole = c.gram.within(r, weights, clusters) - float((c.removed * weights) @ np.sum(r**2, axis=1))
+    return float(np.sum(v * apply_form(c, codes, v))) - c.factor * whole
+
+
+def _pearson(sums: FormCumulants, unit: float, offset: float) -> PearsonIII:
+    """Return the law from the traces of a B in this unit, and e.
 
     Cubes of residuals of 1e60 or 1e-60 are no doubles.
     """
-    if not squares > 0:
+    if not sums.squares > 0:
         raise constant_law()
     return PearsonIII(
-        mean=offset + unit * trace,
-        sd=unit * math.sqrt(2 * squares),
-        skewness=8 * cubes / (2 * squares) ** 1.5,
+        mean=offset + unit * sums.trace,
+        sd=unit * math.sqrt(2 * sums.squares),
+        skewness=8 * sums.cubes / (2 * sums.squares) ** 1.5,
     )
 
 
