@@ -1,8 +1,8 @@
 """The border of the multiplier form where theta was estimated on another sample.
 
 The residuals at theta_hat are psi_i + S_i (theta_hat - theta), and with theta from other rows its
-error is independent of theirs: normal, with the covariance V = R'R that its own sample tells. A draw
-of the residuals is then v = w o r + S R'z, z standard normal, and one of the statistic is
+error is independent of theirs: normal, with the covariance V = R'R that its own sample tells. A
+draw of the residuals is then v = w o r + S R'z, z standard normal, and one of the statistic is
 
     (w, z)' [[B, C], [C', A]] (w, z),    B = f K_0 o (r r'),
     C = f sum_c diag(r_c) K_0 S_c R',    A = f sum_c R S_c'K_0 S_c R'.

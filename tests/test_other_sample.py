@@ -36,7 +36,7 @@ def split_moment(q=1, n=60, n_other=90, p=3, seed=0, with_scale=False):
 
 
 def dense_form(moment, influence, statistic):
-    """f E'K_0 E with E = [diag(r), S L_1'/n_1], component by component."""
+    """F E'K_0 E with E = [diag(r), S L_1'/n_1], component by component."""
     n, q = moment.residuals.shape
     values = matrix(KERNEL, moment.conditioning)
     if statistic == "U":
@@ -54,7 +54,9 @@ def joined(form, n, codes):
     indicator = np.zeros((codes.max() + 1, n))
     indicator[codes, np.arange(n)] = 1
     rest = len(form) - n
-    both = np.block([[indicator, np.zeros((len(indicator), rest))], [np.zeros((rest, n)), np.eye(rest)]])
+    both = np.block(
+        [[indicator, np.zeros((len(indicator), rest))], [np.zeros((rest, n)), np.eye(rest)]]
+    )
     return both @ form @ both.T
 
 
@@ -135,7 +137,9 @@ def test_draws_have_the_law_of_the_eigenvalues():
 def test_blocks_and_stops_do_not_change_draws():
     moment, _ = split_moment()
     whole = kcm.KCMTest(KERNEL, null=MultiplierBootstrap(999)).run(moment, 3)
-    stopped = kcm.KCMTest(KERNEL, null=MultiplierBootstrap(999, stop="besag-clifford")).run(moment, 3)
+    stopped = kcm.KCMTest(KERNEL, null=MultiplierBootstrap(999, stop="besag-clifford")).run(
+        moment, 3
+    )
     first = stopped.null_distribution.draws
     np.testing.assert_allclose(whole.null_distribution.draws[: len(first)], first, rtol=1e-5)
 
@@ -200,7 +204,7 @@ def test_a_band_covers_the_error_of_theta():
 def test_the_pictures_and_the_report_come_with_it(tmp_path):
     moment, _ = split_moment()
     result = kcm.KCMTest().run(moment)
-    assert 0 <= result.embedding.effect_size().value
+    assert result.embedding.effect_size().value >= 0
     assert result.embedding.absorbed_share() == 0.0
     result.report(tmp_path / "page.html")
     assert "another sample of 90 rows" in (tmp_path / "page.html").read_text(encoding="utf-8")

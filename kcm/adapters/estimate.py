@@ -9,6 +9,7 @@ from jaxtyping import Float
 from kcm.exceptions import DataError
 
 __all__ = [
+    "DEPENDENT",
     "Estimate",
     "check_converged",
     "check_has_data",
@@ -18,6 +19,11 @@ __all__ = [
     "unit_diagonal",
 ]
 
+# Values of `cov_type` that allow for dependence, in statsmodels, then in linearmodels.
+DEPENDENT = frozenset(
+    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
+    | {"clustered", "kernel"}
+)
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
 _NEGATIVE_CURVATURE = 1e-8
 

@@ -1,6 +1,6 @@
 """What a fitted moment must satisfy: rows, components and parameters that belong together."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -51,10 +51,10 @@ def _unpaired(no_jacobian: bool, no_influence: bool) -> str:
     else:
         lacking = "`influence` was given without `jacobian`"
     return (
-        f"{lacking}. A theta that was estimated on these rows needs `jacobian` and `influence`, one "
-        "from another sample `jacobian` and the `covariance` of theta or the `influence_sample` of "
-        "the rows it was estimated on; leave all out only when theta is known: from theory or a "
-        "calibration, or because it is itself the hypothesis."
+        f"{lacking}. A theta that was estimated on these rows needs `jacobian` and `influence`, "
+        "one from another sample `jacobian` and the `covariance` of theta or the "
+        "`influence_sample` of the rows it was estimated on; leave all out only when theta is "
+        "known: from theory or a calibration, or because it is itself the hypothesis."
     )
 
 
@@ -76,6 +76,7 @@ def _check_covariance(covariance: Float[np.ndarray, "a b"], p: int) -> None:
 
 
 def check_rows(moment: "FittedMoment") -> None:
+    """Refuse fewer than 3 rows, and arrays of other numbers of rows."""
     n = len(moment.residuals)
     if n < 3:
         raise DataError(f"`residuals` has {n} rows; a test needs at least 3.")
@@ -89,6 +90,7 @@ def check_rows(moment: "FittedMoment") -> None:
 
 
 def check_components(moment: "FittedMoment") -> None:
+    """Refuse arrays whose components or parameters do not belong together."""
     q = moment.residuals.shape[1]
     if moment.scale is not None and moment.scale.shape[1] != q:
         raise DataError(
@@ -124,6 +126,7 @@ def _check_blocks(jacobian: tuple[int, ...], influence: tuple[int, ...], q: int)
 
 
 def check_scale(scale: Float[np.ndarray, "n q"] | None) -> None:
+    """Refuse a scale that is not positive."""
     if scale is not None and not (scale > 0).all():
         raise DataError(
             f"`scale` has {int((scale <= 0).sum())} values that are not positive; "
@@ -149,6 +152,7 @@ def check_working(moment: "FittedMoment") -> None:
 
 
 def check_labels(moment: "FittedMoment") -> None:
+    """Refuse words that contradict the arrays."""
     labels, d = moment.labels, moment.n_conditioning
     if len(labels.kinds) != d or not {*labels.kinds} <= {"continuous", "unordered", "ordered"}:
         raise DataError(

@@ -221,7 +221,9 @@ def _free_products(
     c, r = contraction, contraction.scaled_residuals
     weights = np.sum(v**2, axis=1)[codes]
     clusters = None if len(v) == len(codes) else codes
-    whole = c.gram.within(r, weights, clusters) - float((c.removed * weights) @ np.sum(r**2, axis=1))
+    whole = c.gram.within(r, weights, clusters) - float(
+        (c.removed * weights) @ np.sum(r**2, axis=1)
+    )
     return float(np.sum(v * apply_form(c, codes, v))) - c.factor * whole
 
 
