@@ -70,7 +70,7 @@ def _by_formula(model: Any, data: Any) -> NewRows:
         for side in ("response", "regressors")
         for name in formula_variables(model.formula, side)
     ]
-    check_names(names, list(table), f"`data` for the formula {model.formula!r}")
+    check_names(names, list(map(str, table)), f"`data` for the formula {model.formula!r}")
     _check_levels(model.data.frame, table, names)
     complete = ~table[list(dict.fromkeys(names))].isna().any(axis=1).to_numpy()
     _check_some(complete)
@@ -197,7 +197,7 @@ def _parts_of_table(
     outcome = [model.endog_names] if isinstance(model.endog_names, str) else model.endog_names
     asked = [*outcome, *(name for name in names if name not in constant), *needed]
     check_names(
-        asked, list(table), "`data` (the fit is one on arrays, with columns of these names)"
+        asked, list(map(str, table)), "`data` (the fit is one on arrays, with columns of these names)"
     )
     return {
         "endog": table[list(outcome)],

@@ -143,10 +143,10 @@ def check_working(moment: "FittedMoment") -> None:
             f"`gain` has shape {gain.shape} and {shape}; expected one number per residual and "
             "parameter, the shape of `jacobian`."
         )
-    shape = moment.residuals.shape
-    if variance is not None and (variance.shape != shape or (variance < 0).any()):
+    sizes = moment.residuals.shape
+    if variance is not None and (variance.shape != sizes or (variance < 0).any()):
         raise DataError(
-            f"`variance` must hold one value per residual, not negative, shape {shape}; got shape "
+            f"`variance` must hold one value per residual, not negative, shape {sizes}; got shape "
             f"{variance.shape} with smallest value {variance.min():.3g}."
         )
 

@@ -204,6 +204,9 @@ class MultiplierBootstrap(Null):
     the units of T, and are found in double precision. With theta known and Rademacher multipliers
     squares do not change with the draw, and nothing changes.
 
+    A theta from another sample moves by a normal error with its covariance, whatever the `weights`
+    of the rows are.
+
     A generator that is passed in as `rng` is left where the draws that count leave it.
 
     References
