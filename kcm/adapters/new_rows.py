@@ -196,9 +196,8 @@ def _parts_of_table(
     }
     outcome = [model.endog_names] if isinstance(model.endog_names, str) else model.endog_names
     asked = [*outcome, *(name for name in names if name not in constant), *needed]
-    check_names(
-        asked, list(map(str, table)), "`data` (the fit is one on arrays, with columns of these names)"
-    )
+    owner = "`data` (the fit is one on arrays, with columns of these names)"
+    check_names(asked, list(map(str, table)), owner)
     return {
         "endog": table[list(outcome)],
         "exog": table.assign(**constant)[list(names)],
