@@ -206,7 +206,8 @@ def _moved_by_theta(
     """Bound what the unknown R_0 S adds to the norm and to the trace."""
     c, n, f = contraction, len(codes), contraction.factor
     gram, m = low_rank_of(c), int(codes.max()) + 1
-    influence = _cluster_sums(c.scaled_influence, codes, m)
+    elsewhere = c.border.n_columns > 0
+    influence = n * c.border.root if elsewhere else _cluster_sums(c.scaled_influence, codes, m)
     spread = influence.T @ influence
     q, p = jacobian.shape[1:]
     moved = (jacobian.reshape(n * q, p) @ _root(f * spread)).reshape(n, q * p)
@@ -218,7 +219,8 @@ def _moved_by_theta(
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
     sizes = f * clusters.sizes()
     known = np.sqrt(max(np.trace(grouped.T @ grouped @ spread), 0.0))
-    own_trace = abs(float(np.sum(grouped * influence)))
+    # what a theta from another sample adds stands beside the diagonal
+    own_trace = 0.0 if elsewhere else abs(float(np.sum(grouped * influence)))
     return (
         2 * (np.sqrt((norm + sizes.max()) * energy) + known) + energy + own,
         2 * (np.sqrt(sizes.sum() * energy) + own_trace) + energy + own,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm.adapters import (
+    DEPENDENT,
     align_to_fit,
     first_stage_strength,
     fit_column,
@@ -28,11 +29,6 @@ from kcm.results import KCMTestResult
 
 __all__ = ["specification_test", "warn_of_dependence"]
 
-# Values of `cov_type` in statsmodels, then in linearmodels.
-_DEPENDENT = frozenset(
-    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
-    | {"clustered", "kernel"}
-)
 _WEAK = (
     "the test at the estimate may then reject a right model too often; "
     "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
@@ -55,6 +51,8 @@ def specification_test(
     mesh: Any = None,
     progress: bool = True,
     projection: Literal["estimator", "orthogonal"] = "estimator",
+    *,
+    data: Any = None,
 ) -> KCMTestResult:
     """Test whether a fitted model is correctly specified.
 
@@ -94,6 +92,15 @@ def specification_test(
     projection : {"estimator", "orthogonal"}
         How the law takes the estimation of theta into account, as in `kcm.KCMTest`. Default
         "estimator"; "orthogonal" is for models without endogenous regressors.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used: the test is of them, at the parameters of the fit, and its
+        law takes the error of these from the rows of the fit. For a fit by formula a table with
+        the columns of the formula, whose transforms and categories stay those of the fit; for one
+        on arrays ``(endog, exog)``, a mapping of such names (with "offset" or "exposure" where the
+        fit has them; "instrument" for IV2SLS of statsmodels; "dependent", "exog", "endog" and
+        "instruments" for linearmodels), or a table with columns of the same names. Rows with
+        missing values are left out and counted. `conditioning` and groups are then those of these
+        rows. Not for GMM fits of statsmodels. Default: the rows of the fit.
 
     Returns
     -------
@@ -124,9 +131,16 @@ def specification_test(
     >>> result = kcm.specification_test(fit)
     >>> round(result.pvalue, 4)
     0.0014
+
+    The fit on one half of the rows, tested on the other:
+
+    >>> rows = kcm.datasets.load_cps71()
+    >>> fit = smf.ols("logwage ~ age + I(age**2)", data=rows[::2]).fit()
+    >>> kcm.specification_test(fit, data=rows[1::2]).theta
+    'estimated on another sample of 103 rows: OLS'
     """
-    moment = fitted_moment(fit, conditioning)
-    null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
+    moment = fitted_moment(fit, conditioning, data=data)
+    null = _default_null(fit, data) if null is None else _with_aligned_groups(null, fit, data)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
     if kernel is None:
@@ -158,13 +172,18 @@ def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["ad
     return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
 
 
-def _with_aligned_groups(null: Null, fit: Any) -> Null:
+def _default_null(fit: Any, data: Any) -> Null:
+    """Return the asymptotic law, with the clusters of the fit on its own rows."""
+    return Asymptotic(groups=own_groups(fit) if data is None else None)
+
+
+def _with_aligned_groups(null: Null, fit: Any, data: Any) -> Null:
     """Bring groups to the observations of the fit; a FittedMoment has no labels to go by."""
     groups = getattr(null, "groups", None) if isinstance(null, Null) else None
     if groups is None or isinstance(fit, FittedMoment):
         return null
-    values = fit_column(fit, groups) if isinstance(groups, str) else groups
-    return with_groups(null, align_to_fit(fit, values, "groups"))
+    values = fit_column(fit, groups, data) if isinstance(groups, str) else groups
+    return with_groups(null, align_to_fit(fit, values, "groups", data))
 
 
 def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
@@ -181,7 +200,7 @@ def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
     DependenceWarning
     """
     cov_type = getattr(fit, "cov_type", None)
-    if cov_type in _DEPENDENT:
+    if cov_type in DEPENDENT:
         warnings.warn(
             f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
             f"observations as independent; {advice}.",

@@ -23,7 +23,7 @@ ROWS = (
     ("_interruptible", "_optional", "_options", "_progress", "_records", "_validation", "report"),
     ("_tables", "_variation"),
     ("kernels", "data"),
-    ("datasets", "_tiles"),
+    ("datasets", "_tiles", "border"),
     ("gram", "moments"),
     ("shift",),
     ("contraction", "first_stage", "leverage", "low_rank", "systems"),

@@ -10,6 +10,7 @@ from kcm.exceptions import DataError
 from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
+    "DEPENDENT",
     "Estimate",
     "check_converged",
     "check_has_data",
@@ -19,6 +20,11 @@ __all__ = [
     "unit_diagonal",
 ]
 
+# Values of `cov_type` that allow for dependence, in statsmodels, then in linearmodels.
+DEPENDENT = frozenset(
+    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
+    | {"clustered", "kernel"}
+)
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
 _NEGATIVE_CURVATURE = 1e-8
 

@@ -165,6 +165,9 @@ class Estimator(abc.ABC):
     def at(self, params: Any) -> FixedParameters:
         """Fix theta at given values, for the test of a moment whose theta is known.
 
+        Known are values from theory or a calibration, or those that are themselves the hypothesis.
+        Estimates of another sample are not: for these `kcm.specification_test(results, data=...)`.
+
         Parameters
         ----------
         params : mapping, Series or pytree

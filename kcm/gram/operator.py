@@ -62,6 +62,10 @@ class GramOperator(abc.ABC):
         """Return F'V, F the factor of K; without rows where it has none."""
         return np.zeros((0, v.shape[1]))
 
+    def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
+        """Return F A for A with a row per column of F; zeros where K has no factor."""
+        return np.zeros((len(self.points), inner.shape[1]))
+
     @abc.abstractmethod
     def within(
         self,

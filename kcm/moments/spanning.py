@@ -43,6 +43,10 @@ def check_spans_constant(moment: FittedMoment) -> None:
     """
     if moment.jacobian is None:
         raise OptionError(_told("with theta known nothing makes the residuals sum to zero"))
+    if moment.from_another_sample:
+        raise OptionError(
+            _told("with theta from another sample nothing makes the residuals sum to zero")
+        )
     psi, rounding = moment.residuals, _rounding(moment.jacobian)
     if (np.abs(psi.sum(axis=0)) > rounding * np.abs(psi).sum(axis=0)).any():
         raise OptionError(_told("the residuals of this fit do not"))

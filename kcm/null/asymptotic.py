@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,6 +38,14 @@ FEW_CLUSTERS = 20
 N_DIRECTIONS = 64
 N_PROBES = 64
 PROBE_SEED = 20_200_721
+
+
+class FormCumulants(NamedTuple):
+    """tr B, tr B_0^2 and tr B_0^3, B_0 the part of B that has a law."""
+
+    trace: float
+    squares: float
+    cubes: float
 
 
 @final
@@ -110,7 +118,8 @@ class Asymptotic(Null):
         few = int(codes.max()) < MAX_EIGENVALUES
         law: SpectralLaw
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            law = spectral_law(form_matrix(contraction, codes), contraction.offset)
+            n_normal = contraction.border.n_columns
+            law = spectral_law(form_matrix(contraction, codes), contraction.offset, n_normal)
         elif self.method == "auto":
             law = leading_law(contraction, codes)
         else:
@@ -136,47 +145,71 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
 
 def _cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"], few: bool) -> PearsonIII:
     if few:
-        unit = size_of(contraction) ** 2
-        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset)
+        unit, n_normal = size_of(contraction) ** 2, contraction.border.n_columns
+        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset, n_normal)
     if isinstance(contraction.gram, LowRankGram):
         return low_rank_cumulant_law(contraction, codes)
     return tiled_cumulant_law(contraction, codes)
 
 
-def spectral_law(form: Float[np.ndarray, "m m"], offset: float = 0.0) -> WeightedChiSquare:
-    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal."""
-    free = form.copy()
-    np.fill_diagonal(free, 0.0)
+def spectral_law(
+    form: Float[np.ndarray, "l l"], offset: float = 0.0, n_normal: int = 0
+) -> WeightedChiSquare:
+    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal.
+
+    The last `n_normal` multipliers are normal: their part of the diagonal has a law and stays.
+    """
+    free = _without_diagonal(form, n_normal)
     few = len(free) <= MOST_UNINTERRUPTED
     weights = np.linalg.eigvalsh(free) if few else interruptible(lambda: np.linalg.eigvalsh(free))
-    # the weights sum to zero, so that the shift is the trace alone
     return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 
 
-def cumulant_law(form: Float[np.ndarray, "m m"], unit: float, offset: float = 0.0) -> PearsonIII:
+def cumulant_law(
+    form: Float[np.ndarray, "l l"], unit: float, offset: float = 0.0, n_normal: int = 0
+) -> PearsonIII:
     """Return the Pearson III law with the first three cumulants of the spectral law."""
-    free = (form - np.diag(np.diag(form))) / unit
-    cubes = float(np.sum(free * (free @ free)))
-    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit, offset)
+    free = _without_diagonal(form, n_normal) / unit
+    sums = FormCumulants(
+        float(np.trace(form)) / unit,
+        float(np.sum(free**2)),
+        float(np.sum(free * (free @ free))),
+    )
+    return _pearson(sums, unit, offset)
+
+
+def _without_diagonal(form: Float[np.ndarray, "l l"], n_normal: int) -> Float[np.ndarray, "l l"]:
+    """Return a copy with zeros on the diagonal, but for the last `n_normal` places."""
+    free, m = form.copy(), len(form) - n_normal
+    free[np.arange(m), np.arange(m)] = 0.0
+    return free
 
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from the r x r matrix of a low-rank factor."""
     form = low_rank_form(contraction)
     sums = low_rank_sums(form, codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2, contraction.offset)
+    found = FormCumulants(sums.trace, sums.squares, sums.cubes)
+    return _pearson(_with_border(found, contraction, codes), form.unit**2, contraction.offset)
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from tiles, without holding B."""
     trace, spectrum = tiled_spectrum(contraction, codes)
-    unit = size_of(contraction) ** 2
-    return _pearson(trace, spectrum.squares, spectrum.cubes, unit, contraction.offset)
+    sums = FormCumulants(trace, spectrum.squares, spectrum.cubes)
+    return _pearson(sums, size_of(contraction) ** 2, contraction.offset)
 
 
-def leading_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> LeadingSpectrum:
-    """Return the law from the leading eigenvalues and three cumulants of the rest."""
+def leading_law(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> LeadingSpectrum | PearsonIII:
+    """Return the law from the leading eigenvalues and three cumulants of the rest.
+
+    With a low-rank factor and theta from another sample, from three cumulants.
+    """
     if isinstance(contraction.gram, LowRankGram):
+        if contraction.border.n_columns:
+            return low_rank_cumulant_law(contraction, codes)
         sums = low_rank_sums(low_rank_form(contraction), codes)
         trace, spectrum = sums.trace, sums.spectrum()
     else:
@@ -190,38 +223,80 @@ def leading_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Leadi
 def tiled_spectrum(
     contraction: Contraction, codes: Int[np.ndarray, " n"]
 ) -> tuple[float, Spectrum]:
-    """Return tr B and the spectrum of B_0 from tiles, in units of the residuals."""
-    sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
+    """Return tr B and the spectrum of B_0 from tiles, in units of the residuals.
 
-    def apply(v: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:
-        return (apply_form(contraction, codes, v) - sums.diagonal[:, None] * v) / unit
+    With theta from another sample B_0 has a border [[B_0, C], [C', A]] of normal multipliers.
+    """
+    sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
+    edge = contraction.border
+    cross, corner = edge.summed(codes) / unit, edge.corner / unit
+
+    def apply(v: Float[np.ndarray, "l r"]) -> Float[np.ndarray, "l r"]:
+        rows, normal = np.split(v, [len(sums.diagonal)])
+        inside = (apply_form(contraction, codes, rows) - sums.diagonal[:, None] * rows) / unit
+        return np.vstack([inside + cross @ normal, cross.T @ rows + corner @ normal])
 
     squares = sums.off_diagonal_squares / unit**2
-    spectrum = krylov_spectrum(apply, _probes(contraction, codes), squares, N_DIRECTIONS)
-    return float(sums.diagonal.sum()) / unit, spectrum
+    squares += 2 * float(np.sum(cross**2)) + float(np.sum(corner**2))
+    trace = float(sums.diagonal.sum()) / unit + float(np.trace(corner))
+    probes = _probes(contraction, codes)
+    return trace, krylov_spectrum(apply, probes, squares, N_DIRECTIONS)
 
 
-def _pearson(trace: float, squares: float, cubes: float, unit: float, offset: float) -> PearsonIII:
-    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit, and e.
-
-    Cubes of residuals of 1e60 or 1e-60 are no doubles.
-    """
-    if not squares > 0:
-        raise constant_law()
-    return PearsonIII(
-        mean=offset + unit * trace,
-        sd=unit * (2 * squares) ** 0.5,
-        skewness=8 * cubes / (2 * squares) ** 1.5,
+def _with_border(
+    sums: FormCumulants, contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> FormCumulants:
+    """Add what the border [[0, C], [C', A]] does to the traces of B, B_0^2 and B_0^3."""
+    edge, unit = contraction.border, size_of(contraction) ** 2
+    if edge.n_columns == 0:
+        return sums
+    cross, corner = edge.summed(codes) / unit, edge.corner / unit
+    pulled, spread = _free_products(contraction, codes, cross) / unit, cross.T @ cross
+    return FormCumulants(
+        sums.trace + float(np.trace(corner)),
+        sums.squares + 2 * float(np.trace(spread)) + float(np.sum(corner**2)),
+        sums.cubes
+        + 3 * (pulled + float(np.sum(spread * corner)))
+        + float(np.sum(corner * (corner @ corner))),
     )
 
 
-def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m r"]:
+def _free_products(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], v: Float[np.ndarray, "m k"]
+) -> float:
+    """Return tr V'B_0 V, B without its diagonal, for a theta that was not estimated here."""
+    c, r = contraction, contraction.scaled_residuals
+    weights = np.sum(v**2, axis=1)[codes]
+    clusters = None if len(v) == len(codes) else codes
+    whole = c.gram.within(r, weights, clusters) - float(
+        (c.removed * weights) @ np.sum(r**2, axis=1)
+    )
+    return float(np.sum(v * apply_form(c, codes, v))) - c.factor * whole
+
+
+def _pearson(sums: FormCumulants, unit: float, offset: float) -> PearsonIII:
+    """Return the law from the traces of a B in this unit, and e.
+
+    Cubes of residuals of 1e60 or 1e-60 are no doubles.
+    """
+    if not sums.squares > 0:
+        raise constant_law()
+    return PearsonIII(
+        mean=offset + unit * sums.trace,
+        sd=unit * (2 * sums.squares) ** 0.5,
+        skewness=8 * sums.cubes / (2 * sums.squares) ** 1.5,
+    )
+
+
+def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "l r"]:
     """Return normal probes, tied to the values of the rows (or the labels of the clusters)."""
-    m = int(codes.max()) + 1
-    drawn = np.random.default_rng(PROBE_SEED).standard_normal((m, N_DIRECTIONS + N_PROBES))
-    if m < len(codes):
-        return drawn
-    order = np.lexsort((*contraction.conditioning.T, *contraction.scaled_residuals.T))
-    probes = np.empty_like(drawn)
-    probes[order] = drawn
-    return probes
+    m, k = int(codes.max()) + 1, contraction.border.n_columns
+    rng = np.random.default_rng(PROBE_SEED)
+    drawn = rng.standard_normal((m, N_DIRECTIONS + N_PROBES))
+    border = rng.standard_normal((k, N_DIRECTIONS + N_PROBES))
+    if m == len(codes):
+        order = np.lexsort((*contraction.conditioning.T, *contraction.scaled_residuals.T))
+        probes = np.empty_like(drawn)
+        probes[order] = drawn
+        drawn = probes
+    return np.vstack([drawn, border])

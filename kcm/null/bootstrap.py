@@ -18,7 +18,7 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_level, check_spread, group_codes
 from kcm.null.drawing import MAX_CLUSTERS, drawer
-from kcm.null.multipliers import MULTIPLIERS, Weights
+from kcm.null.multipliers import MULTIPLIERS, Draw, Weights
 from kcm.null.stopping import (
     AllDraws,
     BesagClifford,
@@ -193,7 +193,8 @@ class MultiplierBootstrap(Null):
     ------
     OptionError
         On an option outside its range or without the `stop` that it belongs to, on "multinomial"
-        with an estimated theta, and on `studentize` with "multinomial" or `groups`.
+        with an estimated theta, on `studentize` with "multinomial" or `groups`, and on `studentize`
+        with a theta from another sample.
     DataError
         On `studentize` where the influence is given in total for several residual components.
 
@@ -208,6 +209,9 @@ class MultiplierBootstrap(Null):
     ones. The draws of the law are tr B + sd (T* - tr B*) / sd*, in
     the units of T, and are found in double precision. With theta known and Rademacher multipliers
     squares do not change with the draw, and nothing changes.
+
+    A theta from another sample moves by a normal error with its covariance, whatever the `weights`
+    of the rows are.
 
     A generator that is passed in as `rng` is left where the draws that count leave it.
 
@@ -297,6 +301,7 @@ class MultiplierBootstrap(Null):
         self, contraction: Contraction, rng: np.random.Generator, codes: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, " b"]:
         law, m, rule = MULTIPLIERS[self.weights], int(codes.max()) + 1, self._rule()
+        source = _source(contraction, law, m, rng)
         quiet, draws = _quiet(contraction), np.empty(0)
         draw = studentized_drawer(quiet) if self.studentize else drawer(quiet, codes)
         statistic, width = contraction.statistic, _tie_width(contraction)
@@ -304,7 +309,7 @@ class MultiplierBootstrap(Null):
         with _bar(contraction, work * int(self.n_resamples)) as done:
             for size in _block_sizes(self, contraction):
                 before = rng.bit_generator.state
-                block = draw(law(rng, size, m))
+                block = draw(source(size))
                 tied = np.abs(block - statistic) <= width
                 draws = np.append(draws, np.where(tied, statistic, block))
                 done(work * size)
@@ -315,6 +320,20 @@ class MultiplierBootstrap(Null):
                     law(rng, stop - (len(draws) - size), m)
                     return draws[:stop]
         return draws
+
+
+def _source(
+    contraction: Contraction, law: Draw, m: int, rng: np.random.Generator
+) -> Callable[[int], Float[np.ndarray, "b l"]]:
+    """Return what gives multipliers, one row per draw: of the law, then the normal ones.
+
+    Those have a generator of their own, so that blocks of any size give the same draws.
+    """
+    k = contraction.border.n_columns
+    if k == 0:
+        return lambda size: law(rng, size, m)
+    normal = np.random.default_rng(rng.integers(2**63))
+    return lambda size: np.hstack([law(rng, size, m), normal.standard_normal((size, k))])
 
 
 def _tie_width(contraction: Contraction) -> float:

@@ -7,6 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from kcm._records import fixed
+from kcm.border import empty_border
 from kcm.contraction import Contraction
 from kcm.null.base import Null, check_spread, group_codes
 from kcm.null.form import form_sums
@@ -105,4 +106,5 @@ def _uncorrected(contraction: Contraction) -> Contraction:
         projection=none,
         jacobian=np.zeros((*psi.shape, 0)),
         inner=none[:0],
+        border=empty_border(len(psi)),
     )
