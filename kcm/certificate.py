@@ -1,6 +1,7 @@
 """How a p-value was computed, and how far it can be from that of the exact method."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import final
 
@@ -60,6 +61,10 @@ class Certificate:
         """Tell whether the interval leaves open if the exact p-value is at most `level`."""
         low, high = self.pvalue_interval
         return low <= level < high
+
+    def with_notes(self, notes: Sequence[str]) -> "Certificate":
+        """Return the certificate with further notes before those that are there."""
+        return replace(self, notes=(*notes, *self.notes))
 
 
 @singledispatch

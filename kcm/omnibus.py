@@ -9,13 +9,14 @@ import numpy as np
 
 from kcm._options import as_generator, check_option, listed
 from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
-from kcm.computation import Computation, Method, Outcome
+from kcm.computation import Computation, Method, Outcome, Problem
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
 from kcm.kernels.frames import for_kinds, scales_for_kinds
+from kcm.members import Members, members
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
@@ -165,9 +166,9 @@ class KCMTest:
         moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
-        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
-        tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = together(outcomes, self)
+        several = _outcomes(self._computation(), moment, kernels, self, generator)
+        tests = tuple(_kernel_test(outcome) for outcome in several.outcomes)
+        found = together(several.outcomes, self)
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
@@ -182,7 +183,7 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=found.certificate,
+            certificate=found.certificate.with_notes(several.notes),
             kernel_tests=tests,
             moment=moment,
             groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
@@ -212,7 +213,7 @@ def projected(moment: FittedMoment, projection: str) -> FittedMoment:
 def _check_kernel(kernel: Any) -> None:
     several = isinstance(kernel, list | tuple) and len(kernel) > 0
     given = kernel if several else [kernel]
-    if kernel is None or _is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
+    if kernel is None or is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
         return
     if not all(isinstance(k, Kernel) for k in given):
         raise OptionError(
@@ -221,7 +222,8 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-def _is_adaptive(kernel: Any) -> bool:
+def is_adaptive(kernel: Any) -> bool:
+    """Tell whether an argument asks for the adaptive test."""
     return isinstance(kernel, str) and kernel == "adaptive"
 
 
@@ -231,14 +233,17 @@ def _outcomes(
     kernels: Sequence[Kernel],
     test: KCMTest,
     rng: np.random.Generator,
-) -> list[Outcome]:
+) -> Members:
     """Return what each kernel finds, all with the same draws."""
-    state, outcomes = rng.bit_generator.state, []
+    state, null = rng.bit_generator.state, test.null or Asymptotic()
+    if is_adaptive(test.kernel) and len(kernels) > 1:
+        fixed = test.statistic, null, rng, computation.execution
+        return members([Problem(moment, kernel, *fixed) for kernel in kernels], computation)
+    outcomes = []
     for kernel in kernels:
         rng.bit_generator.state = state
-        problem = moment, kernel, test.statistic, test.null or Asymptotic()
-        outcomes.append(computation.outcome(*problem, rng))
-    return outcomes
+        outcomes.append(computation.outcome(moment, kernel, test.statistic, null, rng))
+    return Members(tuple(outcomes), ())
 
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
@@ -260,7 +265,7 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
-    if _is_adaptive(given):
+    if is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels

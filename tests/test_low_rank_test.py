@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import kcm
-from kcm import computation, gram, low_rank_gram
+from kcm import computation, gram, landmarks, low_rank_gram
 from kcm.certificate import chaos_tail, pvalue_interval
 from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError, SaturatedModelError
@@ -296,7 +296,7 @@ def test_a_kernel_too_narrow_for_a_factor_is_refused(rng):
 
 def test_rows_beside_the_candidates_do_not_hold_the_search_up(rng, monkeypatch):
     """Candidates that are nearly all equal are exhausted while other rows are not explained."""
-    monkeypatch.setattr(low_rank_gram, "MOST_CANDIDATES", 100)
+    monkeypatch.setattr(landmarks, "MOST_CANDIDATES", 100)
     x = np.where(np.arange(3_000) < 2_700, 0.0, rng.normal(size=3_000) * 100)[:, None]
     found = low_rank_gram.low_rank_gram(Gaussian(0.1), x, 0.01)
     assert found.rank < 100
@@ -448,7 +448,7 @@ class TestPrecision:
     def test_a_large_factor_in_single_precision_agrees_with_double(self, rng, monkeypatch):
         moment = ols_moment(rng, 2_600, 2)
         double = kcm.KCMTest(method="low-rank").run(moment)
-        monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 2_000)
+        monkeypatch.setattr(landmarks, "DOUBLE_ROWS", 2_000)
         single = kcm.KCMTest(method="low-rank").run(moment)
         assert single.pvalue == pytest.approx(double.pvalue, abs=2e-5)
         assert single.certificate.residual_share == pytest.approx(
@@ -457,7 +457,7 @@ class TestPrecision:
 
 
 def test_a_tolerance_below_rounding_is_refused(rng, monkeypatch):
-    monkeypatch.setattr(low_rank_gram, "DOUBLE_ROWS", 100)
+    monkeypatch.setattr(landmarks, "DOUBLE_ROWS", 100)
     with pytest.raises(OptionError, match="smallest for 200 rows is 1e-05"):
         kcm.KCMTest(method="low-rank", tolerance=1e-7).run(ols_moment(rng, 200, 1))
 
