@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 import kcm
-from kcm import computation, gram, landmarks, low_rank_gram
-from kcm.certificate import chaos_tail, pvalue_interval
+from kcm import certificate, computation, gram, landmarks, low_rank_gram
+from kcm.certificate import chaos_tail, normal_tail, pvalue_interval
 from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.gram import TiledGram
 from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear
-from kcm.null import PearsonIII, asymptotic, form
+from kcm.null import PearsonIII, WeightedChiSquare, asymptotic, form
 from kcm.null.base import group_codes
 from kcm.null.low_rank_form import low_rank_draws, low_rank_form, low_rank_sums
 from kcm.residual_bounds import ResidualBounds, residual_bounds
@@ -103,6 +103,7 @@ def test_what_the_factor_leaves_out_is_within_its_bounds(exact_statistic, groups
         bounds = residual_bounds(low, codes, *unscaled)
         left_out = form.form_matrix(exact, codes) - form.form_matrix(low, codes)
         assert np.linalg.norm(left_out) <= bounds.norm
+        assert np.linalg.norm(left_out, 2) <= bounds.largest <= bounds.norm
         assert abs(np.trace(left_out)) <= bounds.trace + 1e-12
         assert exact.statistic >= low.statistic - bounds.below - 1e-12
         assert bounds.norm < 0.1 * np.linalg.norm(form.form_matrix(exact, codes))
@@ -177,12 +178,36 @@ def test_tails_of_forms_in_normal_and_rademacher_variables_are_below_the_bound(r
             assert np.mean(size >= reach) <= chaos_tail(np.array([reach]))[0]
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6, 1.0])
+def test_tails_of_forms_with_small_eigenvalues_are_below_their_bound(ratio):
+    """Referee: the law itself, of as many equal eigenvalues as the ratio allows, by inversion."""
+    k = int(1 / ratio**2)
+    law = WeightedChiSquare(np.full(k, 1.0), -float(k))
+    for reach in (1.0, 2.0, 4.0, 8.0, 16.0):
+        bound = normal_tail(np.array([reach]), 1 / np.sqrt(k))[0]
+        exact = law.pvalue(reach * np.sqrt(2 * k))
+        assert exact <= bound
+        assert np.log(bound) > 1.3 * np.log(exact) - 0.7
+
+
+def test_signs_have_no_heavier_tails_than_the_bound_for_them(rng):
+    form_matrix = rng.normal(size=(12, 12))
+    form_matrix = form_matrix + form_matrix.T
+    form_matrix -= np.diag(np.diag(form_matrix))
+    norm, largest = np.linalg.norm(form_matrix), np.linalg.norm(form_matrix, 2)
+    bounds = ResidualBounds(norm, largest, 0.0, 0.0, True)
+    signs = rng.choice([-1.0, 1.0], size=(400_000, 12))
+    drawn = np.abs(np.einsum("bi,bi->b", signs @ form_matrix, signs))
+    for risk in (0.1, 1e-2, 1e-3):
+        assert np.mean(drawn > certificate._reach(risk, "rademacher", bounds)) <= risk
+
+
 @pytest.mark.parametrize("skewness", [0.02, 0.5, 1.6, 2.7, -0.8])
 @pytest.mark.parametrize("norm", [1e-3, 0.05, 0.3])
 def test_no_cumulants_within_their_bounds_give_a_pvalue_outside_the_interval(skewness, norm):
     """Referee: scipy's Pearson III law of random cumulants within the bounds."""
     rng = np.random.default_rng(0)
-    law, bounds = PearsonIII(0.0, np.sqrt(2), skewness), ResidualBounds(norm, 0.05, 0.0, True)
+    law, bounds = PearsonIII(0.0, np.sqrt(2), skewness), ResidualBounds(norm, norm, 0.05, 0.0, True)
     b, d, e, mean = rng.uniform(-1, 1, size=(4, 4_000))
     cubes = skewness / np.sqrt(8) + d * (3 * norm + 3 * norm**2 + norm**3)
     bounded = np.clip(np.sqrt(8) * cubes / (1 + b * norm) ** 3, -np.sqrt(8), np.sqrt(8))
@@ -200,7 +225,7 @@ def test_a_law_of_which_nothing_is_known_has_no_certificate():
     class Unknown(kcm.null.NullDistribution):
         pvalue = critical_value = describe = None
 
-    bounds = ResidualBounds(0.1, 0.0, 0.0, True)
+    bounds = ResidualBounds(0.1, 0.1, 0.0, 0.0, True)
     assert pvalue_interval(Unknown(), 1.0, bounds) == (0.0, 1.0)
 
 
@@ -286,7 +311,7 @@ class TestMissedTolerance:
 
     def test_a_bound_beyond_the_law_itself_says_nothing(self):
         law = PearsonIII(mean=0.0, sd=1.0, skewness=1.0)
-        assert pvalue_interval(law, 2.0, ResidualBounds(1.0, 0.0, 0.0, True)) == (0.0, 1.0)
+        assert pvalue_interval(law, 2.0, ResidualBounds(1.0, 1.0, 0.0, 0.0, True)) == (0.0, 1.0)
 
 
 def test_a_kernel_too_narrow_for_a_factor_is_refused(rng):
