@@ -138,6 +138,15 @@ def _missed(gram: LowRankGram, tolerance: float) -> tuple[str, ...]:
     )
 
 
+def _unbounded(interval: tuple[float, float], law: NullDistribution) -> tuple[str, ...]:
+    if interval != (0.0, 1.0):
+        return ()
+    return (
+        "how far this p-value is from that of the exact method is not known for this factor and "
+        f"law ({law.describe()})",
+    )
+
+
 def open_levels(certificate: Certificate) -> list[float]:
     """Return the usual levels at which a certificate leaves the decision open."""
     return [level for level in LEVELS if certificate.straddles(level)]
@@ -188,7 +197,8 @@ class Problem:
         bounds = residual_bounds(contraction, codes, *unscaled)
         interval = pvalue_interval(law, contraction.statistic, bounds)
         found = "low-rank", gram.rank, gram.residual_share, exact, interval
-        certificate = Certificate(*found, _missed(gram, tolerance))
+        notes = *_missed(gram, tolerance), *_unbounded(interval, law)
+        certificate = Certificate(*found, notes)
         return Outcome(contraction, law, certificate, law.pvalue(contraction.statistic))
 
     def factored(self, tolerance: float) -> LowRankGram:

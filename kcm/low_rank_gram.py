@@ -31,6 +31,8 @@ __all__ = ["LowRankGram", "factored", "low_rank_gram", "low_rank_of", "refined",
 
 # What the blocks of F are called among other rows, with their numbers.
 FACTOR = "factor"
+# Further landmarks aim at this share of the tolerance, so that one more pass is enough.
+AIM = 0.95
 # Rounding units in a kernel value, and the error of F in units of sqrt(max k) above which a factor
 # held in single precision is computed in double.
 KERNEL_UNITS = 4
@@ -224,13 +226,13 @@ def refined(found: LowRankGram, tolerance: float, max_rank: int) -> LowRankGram:
     max_rank : int
         As in `low_rank_gram`.
     """
-    share = found.landmarks.chosen.residual_share
-    goal = tolerance if share > tolerance else share / 2
     while found.residual_share > tolerance and found.rank < max_rank:
-        landmarks = found.landmarks.more(goal, max_rank)
+        # candidates, landmarks among them, are explained better than other rows
+        ratio = min(found.landmarks.chosen.residual_share / found.residual_share, 1.0)
+        landmarks = found.landmarks.more(AIM * ratio * tolerance, max_rank)
         if landmarks.chosen.rank == found.rank:  # the candidates are explained, other rows are not
             break
-        found, goal = _widened(found, landmarks), goal / 2
+        found = _widened(found, landmarks)
     return found
 
 

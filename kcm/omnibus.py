@@ -59,7 +59,10 @@ class KCMTest:
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
         the default, is exact up to 5e11 products (about 30,000 observations) and low-rank beyond;
         where a low-rank p-value leaves the decision at .01, .05 or .10 open it refines the factor
-        or computes exactly, and says so.
+        or computes exactly, and says so. The kernels of "adaptive" share this work (about 13,000
+        observations): beyond, those that need most rank stay exact as far as it goes, the notes
+        tell the rank of the others, and name a kernel of which its factor sees next to nothing,
+        which is left out.
     tolerance : float, optional
         The low-rank factor leaves out at most this share of the trace of the Gram matrix, as far
         as its rank (at most 2,048) and `memory_limit` allow. Default 0.01.
