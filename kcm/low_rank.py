@@ -1,5 +1,6 @@
 """A low-rank factor of a Gram matrix that is never formed, with its residual."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -37,7 +38,7 @@ class LowRankFactor:
         tr(K - F F') / tr K, in [0, 1].
     residual : ndarray of shape (n,)
         diag(K - F F').
-    generator : dict
+    generator : mapping
         State of the generator that drew the pivots, for more of them.
 
     Examples
@@ -52,7 +53,7 @@ class LowRankFactor:
     pivots: Int[np.ndarray, " r"]
     residual_share: float
     residual: Float[np.ndarray, " n"]
-    generator: dict[str, Any]
+    generator: Mapping[str, Any]
 
     @property
     def rank(self) -> int:

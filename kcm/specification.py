@@ -116,7 +116,7 @@ def specification_test(
     null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if kernel is None:
         kernel, notes = _default_kernel(moment, null)
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
