@@ -11,7 +11,7 @@ from kcm._options import as_generator, check_option, listed
 from kcm._records import fixed
 from kcm._variation import check_sizes
 from kcm.combination import Combined, KernelTest, PenalizedMaximum, Settings, joint_outcome
-from kcm.computation import Computation, Method, Outcome
+from kcm.computation import Computation, Method, Outcome, Problem
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
@@ -19,6 +19,7 @@ from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
 from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
+from kcm.members import Members, members
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
 from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
@@ -62,7 +63,10 @@ class KCMTest:
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
         the default, is exact up to 5e11 products (about 30,000 observations) and low-rank beyond;
         where a low-rank p-value leaves the decision at .01, .05 or .10 open it refines the factor
-        or computes exactly, and says so.
+        or computes exactly, and says so. The kernels of "adaptive" share this work (about 13,000
+        observations): beyond, those that need most rank stay exact as far as it goes, the notes
+        tell the rank of the others, and name a kernel of which its factor sees next to nothing,
+        which is left out.
     tolerance : float, optional
         The low-rank factor leaves out at most this share of the trace of the Gram matrix, as far
         as its rank (at most 2,048) and `memory_limit` allow. Default 0.01.
@@ -170,9 +174,9 @@ class KCMTest:
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
         posed = well_conditioned(moment)
-        outcomes = _outcomes(self._computation(), posed, kernels, self, generator)
-        tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = together(outcomes, self)
+        several = _outcomes(self._computation(), posed, kernels, self, generator)
+        tests = tuple(_kernel_test(outcome) for outcome in several.outcomes)
+        found = together(several.outcomes, self)
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
@@ -187,7 +191,7 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=found.certificate,
+            certificate=found.certificate.with_notes(several.notes),
             kernel_tests=tests,
             moment=moment,
             groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
@@ -218,7 +222,7 @@ def projected(moment: FittedMoment, projection: str) -> FittedMoment:
 def _check_kernel(kernel: Any) -> None:
     several = isinstance(kernel, list | tuple) and len(kernel) > 0
     given = kernel if several else [kernel]
-    if kernel is None or _is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
+    if kernel is None or is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
         return
     if not all(isinstance(k, Kernel) for k in given):
         raise OptionError(
@@ -227,7 +231,8 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-def _is_adaptive(kernel: Any) -> bool:
+def is_adaptive(kernel: Any) -> bool:
+    """Tell whether an argument asks for the adaptive test."""
     return isinstance(kernel, str) and kernel == "adaptive"
 
 
@@ -237,14 +242,17 @@ def _outcomes(
     kernels: Sequence[Kernel],
     test: KCMTest,
     rng: np.random.Generator,
-) -> list[Outcome]:
+) -> Members:
     """Return what each kernel finds, all with the same draws."""
-    state, outcomes = rng.bit_generator.state, []
+    state, null = rng.bit_generator.state, test.null or Asymptotic()
+    if is_adaptive(test.kernel) and len(kernels) > 1:
+        fixed = test.statistic, null, rng, computation.execution
+        return members([Problem(moment, kernel, *fixed) for kernel in kernels], computation)
+    outcomes = []
     for kernel in kernels:
         rng.bit_generator.state = state
-        problem = moment, kernel, test.statistic, test.null or Asymptotic()
-        outcomes.append(computation.outcome(*problem, rng))
-    return outcomes
+        outcomes.append(computation.outcome(moment, kernel, test.statistic, null, rng))
+    return Members(tuple(outcomes), ())
 
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
@@ -270,7 +278,7 @@ def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
     _check_sizes(moment, given)
-    if _is_adaptive(given):
+    if is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels

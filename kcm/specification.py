@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from kcm.adapters import (
@@ -15,12 +16,11 @@ from kcm.adapters import (
     own_kernel,
 )
 from kcm.combination import PenalizedMaximum
-from kcm.computation import Method, takes_all_pairs
+from kcm.computation import Method
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.first_stage import warn_of_weak_instruments
 from kcm.kernels import Kernel
-from kcm.kernels.frames import N_SCALES
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
@@ -75,11 +75,13 @@ def specification_test(
     kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" combines Gaussian and Laplace kernels of several bandwidths, and a list its
         kernels, as in `kcm.KCMTest`; `kcm.PenalizedMaximum` chooses one. Default "adaptive"; for
-        `EstimationResults` on their own conditioning variables, the kernel of the estimate. One
-        kernel, `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories
-        where there are such variables (`kcm.kernels.for_frame`), is the default where the five of
-        "adaptive" cannot be had: beyond 5e11 products for all of them (about 13,000 observations),
-        with `method="low-rank"`, `StudentizedNormal` and draws that `stop`.
+        `EstimationResults` on their own conditioning variables, the kernel of the estimate. It is
+        the same test at every n: beyond 5e11 products for all kernels (about 13,000 observations)
+        those that need most rank stay exact as far as the work goes and the others are low-rank;
+        one of which its factor sees less than a tenth is left out, and the summary names it. With
+        `StudentizedNormal` and draws that `stop`, which combine no kernels, one is the default and
+        a note says so: `kcm.kernels.Gaussian()` with the median heuristic, times kernels of
+        categories where there are such variables (`kcm.kernels.for_frame`).
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
@@ -143,15 +145,17 @@ def specification_test(
     null = _default_null(fit, data) if null is None else _with_aligned_groups(null, fit, data)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
+    notes: tuple[str, ...] = ()
     if kernel is None:
-        kernel = _default_kernel(moment, null, method)
+        kernel, notes = _default_kernel(moment, null)
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
     if not isinstance(fit, FittedMoment):
         _warn_of_first_stage(fit, getattr(null, "groups", None))
-    return test.run(moment, rng)
+    result = test.run(moment, rng)
+    return replace(result, certificate=result.certificate.with_notes(notes))
 
 
 def _warn_of_first_stage(fit: Any, groups: Any) -> None:
@@ -160,16 +164,18 @@ def _warn_of_first_stage(fit: Any, groups: Any) -> None:
     warn_of_weak_instruments(strength, _WEAK, stacklevel=4)
 
 
-def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:
-    """Return "adaptive" where all pairs are affordable with each of its kernels."""
-    if (
-        not isinstance(method, str)
-        or method == "low-rank"
-        or not isinstance(null, Null)
-        or not null.allows_several_kernels
-    ):
-        return None
-    return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
+def _default_kernel(
+    moment: FittedMoment, null: Any
+) -> tuple[Literal["adaptive"] | None, tuple[str, ...]]:
+    """Return "adaptive" where kernels can be combined; else None, and a note that says so."""
+    if not isinstance(null, Null) or null.allows_several_kernels:
+        return "adaptive", ()
+    if "continuous" not in moment.labels.kinds:  # the adaptive test has one kernel there
+        return None, ()
+    reason = "draws that `stop`" if hasattr(null, "stop") else type(null).__name__
+    return None, (
+        f"one kernel was taken, and not the several of the default, which {reason} cannot combine",
+    )
 
 
 def _default_null(fit: Any, data: Any) -> Null:

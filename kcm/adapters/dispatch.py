@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from kcm.adapters.conditioning import align_rows, choose_conditioning
-from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
 from kcm.adapters.estimate import Estimate
+from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
 from kcm.adapters.evaluation import Evaluation
 from kcm.adapters.new_rows import NewRows
 from kcm.adapters.other_sample import (

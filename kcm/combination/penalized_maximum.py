@@ -185,7 +185,7 @@ def chosen(maximum: PenalizedMaximum, outcomes: Sequence[Outcome]) -> Combined:
     statistic, leading = float(scores.max()), int(scores.argmax())
     pvalue = law.pvalue(statistic)
     # a low-rank factor moves every score and law: no bound is known
-    interval = (pvalue, pvalue) if is_exact(outcomes) else (0.0, 1.0)
+    interval = (pvalue, pvalue) if is_exact(outcomes) else None
     certificate = joint_certificate(outcomes, interval)
     return Combined(statistic, law, certificate, PENALIZED, leading, pvalue)
 

@@ -14,6 +14,11 @@ from kcm.null.stopping import AllDraws
 
 __all__ = ["Combined", "KernelTest", "drawn_laws", "is_exact", "joint_certificate"]
 
+UNKNOWN = (
+    "how far this p-value is from that of the exact method is not known: a low-rank factor moves "
+    "the statistic of each kernel and all draws or bounds it is compared with"
+)
+
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,18 +86,24 @@ def is_exact(outcomes: Sequence[Outcome]) -> bool:
     return all(outcome.certificate.method == "exact" for outcome in outcomes)
 
 
-def joint_certificate(outcomes: Sequence[Outcome], interval: tuple[float, float]) -> Certificate:
-    """Return the certificate of all kernels, with the interval of their joint p-value."""
+def joint_certificate(
+    outcomes: Sequence[Outcome], interval: tuple[float, float] | None
+) -> Certificate:
+    """Return the certificate of all kernels, with the interval of their joint p-value.
+
+    None where no interval is known, which a note then says.
+    """
     own = [outcome.certificate for outcome in outcomes]
     ranks = [certificate.rank for certificate in own if certificate.rank is not None]
+    unknown = () if interval else (UNKNOWN,)
     notes = tuple(dict.fromkeys(note for certificate in own for note in certificate.notes))
     return Certificate(
         "exact" if is_exact(outcomes) else "low-rank",
         max(ranks, default=None),
         max(certificate.residual_share for certificate in own),
         all(certificate.statistic_exact for certificate in own),
-        interval,
-        notes,
+        interval or (0.0, 1.0),
+        (*unknown, *notes),
     )
 
 

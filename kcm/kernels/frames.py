@@ -18,7 +18,6 @@ __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 # Each Gram matrix is a power of the widest of its family.
 GAUSSIAN_SCALES = (0.25, 1.0, 2.0)
 LAPLACE_SCALES = (1.0, 2.0)
-N_SCALES = len(GAUSSIAN_SCALES) + len(LAPLACE_SCALES)
 
 
 def for_frame(frame: Any) -> Kernel:

@@ -344,7 +344,7 @@ def _tie_width(contraction: Contraction) -> float:
     gram = contraction.gram
     single = gram.execution.precision == "single"
     if isinstance(gram, LowRankGram):
-        single = gram.factor.dtype == np.float32
+        single = gram.dtype == np.float32
     if not single:
         return 0.0
     squares = np.sum(contraction.scaled_residuals**2, axis=1)

@@ -24,7 +24,7 @@ from kcm._tiles import bucket
 from kcm.contraction import Contraction, projection
 from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
-from kcm.low_rank_gram import LowRankGram, low_rank_of
+from kcm.low_rank_gram import LowRankGram, low_rank_of, whole_factor
 from kcm.moments import Scaled
 from kcm.null.leading_spectrum import Spectrum
 from kcm.shift import whitening
@@ -121,7 +121,7 @@ def low_rank_form(contraction: Contraction) -> LowRankForm:
     unit = size_of(c)
     squares = np.sum((c.scaled_residuals / unit) ** 2, axis=1)
     excess = squares * (gram.residual - c.removed)
-    numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
+    numbers = {k: v.astype(gram.dtype, copy=False) for k, v in rows.items()}
     return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, unit)
 
 
@@ -192,7 +192,7 @@ def low_rank_draws(
 def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m k"]:
     """Return H with its rows added up within clusters."""
     gram, m = form.gram, int(codes.max()) + 1
-    columns = form.moved.shape[0] * gram.factor.shape[2]
+    columns = form.moved.shape[0] * gram.columns
     gram.check_grouped(m, columns)
     tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
     shared = form.moved, np.zeros((bucket(m), 0))
@@ -242,7 +242,7 @@ def _directions(
 def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.ndarray, " n"]:
     """Return the sums of squares of the rows of H V."""
     gram = form.gram
-    shared = form.moved, roots.astype(gram.factor.dtype)
+    shared = form.moved, roots.astype(gram.dtype)
     found = gram.over_rows(visit_squares, shared, form.rows, roots.shape[1])
     return fetched(found.rows, gram.layout, len(gram.points))
 
@@ -281,7 +281,7 @@ def _in_units(
 
 def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:
     """Return a tile of H, in the precision of the factor."""
-    factor, influence = tile["factor"], tile["influence"]
+    factor, influence = whole_factor(tile), tile["influence"]
     components = zip(tile["residuals"].T, moved.astype(factor.dtype), strict=True)
     seen = [r[:, None] * factor + influence @ part for r, part in components]
     return jnp.hstack([*seen, tile["projection"], influence])
