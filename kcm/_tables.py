@@ -318,7 +318,8 @@ def _from_columns(
 def _bare(column: Any) -> Any:
     if isinstance(column, pd.Series):
         if _is_arrow_dictionary(column.dtype):
-            return _arrow_values(column.array.__arrow_array__())
+            values: Any = column.array
+            return _arrow_values(values.__arrow_array__())
         return column.array
     if isinstance(column, np.ndarray | pd.Categorical):
         return column

@@ -37,6 +37,7 @@ ROWS = (
     ("estimators", "comparison"),
     ("simulation",),
     ("__init__",),
+    ("commands",),
     ("cli",),
 )
 ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}

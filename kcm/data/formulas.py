@@ -18,6 +18,7 @@ __all__ = [
     "Roles",
     "design",
     "design_like",
+    "factor_texts",
     "formula_variables",
     "uses_neighbouring_rows",
 ]
@@ -102,6 +103,33 @@ def formula_variables(formula: str, side: str) -> tuple[str, ...]:
     """
     factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
     return tuple(dict.fromkeys(name for factor in factors for name in _variables(factor)))
+
+
+def factor_texts(formula: str, side: str) -> tuple[str, ...]:
+    """Return the factors of one side of a formula as they are written.
+
+    Parameters
+    ----------
+    formula : str
+    side : {"response", "regressors", "conditioning"}
+        As for `formula_variables`.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    OptionError
+        As `formula_variables`.
+
+    Examples
+    --------
+    >>> factor_texts("y ~ 1 + np.log(x):z", "regressors")
+    ('1', 'np.log(x)', 'z')
+    """
+    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(str(factor.expr) for factor in factors))
 
 
 def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
