@@ -4,10 +4,7 @@ import argparse
 import dataclasses
 import json
 import shlex
-<<<<<<< HEAD
 import sys
-=======
->>>>>>> files
 from pkgutil import resolve_name
 
 import kcm
@@ -23,15 +20,11 @@ def test(options: argparse.Namespace) -> str:
     """Return the test of a model, as text or JSON."""
     null = _null(options)
     result = _result(options, null, fitted_model(options))
-<<<<<<< HEAD
     n, shown = options.size_check, sys.stderr.isatty()
     check = None if n is None else result.size_check(n, progress=shown)
     if options.json:
         return json.dumps(result.to_dict() | ({"size_check": check.to_dict()} if check else {}))
     return "\n".join(str(one.summary()) for one in (result, check) if one is not None)
-=======
-    return json.dumps(result.to_dict()) if options.json else str(result.summary())
->>>>>>> files
 
 
 def compare(options: argparse.Namespace) -> str:

@@ -5,14 +5,9 @@ import gzip
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-<<<<<<< HEAD
-from pathlib import Path
-from typing import IO, Any, NamedTuple
-=======
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
->>>>>>> files
 
 import numpy as np
 import pandas as pd
@@ -176,15 +171,9 @@ def _with_whole_numbers(
     return frame.assign(**{str(name): column for name, column in whole.items()})
 
 
-<<<<<<< HEAD
-def _open(path: Path) -> IO[str]:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-=======
 def _open(path: Path) -> TextIOWrapper:
     if path.name.lower().endswith(".gz"):
         return TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
->>>>>>> files
     return path.open(encoding="utf-8-sig", newline="")
 
 
