@@ -22,7 +22,7 @@ def frame(n, seed):
     rng = np.random.default_rng(seed)
     data = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n)})
     data["g"] = rng.choice(list("abc"), n)
-    data["w"] = 0.8 * data["z"] + rng.normal(size=n)
+    data["w"] = 1.5 * data["z"] + rng.normal(size=n)
     data["y"] = 1 + data["x"] + data["w"] + (data["g"] == "b") + rng.normal(size=n)
     data["b"] = (data["x"] + rng.logistic(size=n) > 0).astype(float)
     data["k"] = rng.poisson(np.exp(0.3 * data["x"]))
