@@ -43,8 +43,8 @@ EXACT_WORK = 5e11
 VERIFYING_WORK = 5e12
 TOLERANCE = 0.01
 # A decision left open is looked at once more with the tolerance divided by this, which takes about
-# as much work again: the rank grows by a half, and the work with its square.
-REFINEMENT = 3
+# as much work again: the rank grows by a third, and the work with its square.
+REFINEMENT = 2
 LEVELS = (0.01, 0.05, 0.10)
 
 

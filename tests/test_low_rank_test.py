@@ -410,7 +410,7 @@ class TestRoad:
         monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
         monkeypatch.setattr(computation, "LEVELS", (exact.pvalue,))
         certificate = kcm.KCMTest(tolerance=0.05).run(moment).certificate
-        assert "tolerance lowered to 0.017" in certificate.notes[0]
+        assert "tolerance lowered to 0.025" in certificate.notes[0]
         assert certificate.method == "exact"
         assert certificate.notes[-1].endswith("computed exactly")
 
