@@ -153,7 +153,7 @@ def specification_test(
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
     if not isinstance(fit, FittedMoment):
-        _warn_of_first_stage(fit, getattr(null, "groups", None))
+        _warn_of_first_stage(fit, getattr(null, "groups", None) if data is None else None)
     result = test.run(moment, rng)
     return replace(result, certificate=result.certificate.with_notes(notes))
 
