@@ -10,7 +10,7 @@ from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
 from kcm.kernels import Kernel
-from kcm.kernels.frames import N_SCALES
+from kcm.kernels.frames import n_scales
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
@@ -127,7 +127,7 @@ def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["ad
     """Return "adaptive" where all pairs are affordable with each of its kernels."""
     if method == "low-rank" or not isinstance(null, Null) or not null.allows_several_kernels:
         return None
-    return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
+    return "adaptive" if takes_all_pairs(moment, null, n_scales(moment.labels.kinds)) else None
 
 
 def _with_aligned_groups(null: Null, fit: Any) -> Null:

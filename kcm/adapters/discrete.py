@@ -137,4 +137,5 @@ def _maximum_likelihood(
         estimator=type(model).__name__,
         variance=variance,
         exogenous=True,
+        index=np.asarray(model.predict(params, which="linear"), float),
     )

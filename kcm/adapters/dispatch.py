@@ -171,6 +171,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
         gain,
         estimate.variance,
+        estimate.index,
     )
 
 

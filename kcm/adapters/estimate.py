@@ -47,6 +47,8 @@ class Estimate:
     exogenous : bool, optional
         Whether S_i is a function of exogenous variables: not of an endogenous regressor, and not
         of the outcome. Default None, not known.
+    index : ndarray of shape (n,), optional
+        x'b, or the linear predictor with its offset; None where the model has none.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -57,6 +59,7 @@ class Estimate:
     estimator: str
     variance: Float[np.ndarray, " n"] | None = None
     exogenous: bool | None = None
+    index: Float[np.ndarray, " n"] | None = None
 
 
 def check_has_data(model: Any) -> None:

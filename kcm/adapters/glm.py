@@ -54,6 +54,7 @@ def generalised_linear_model(fit: Any) -> Estimate:
         estimator=f"GLM ({type(model.family).__name__})",
         variance=_repeat(reciprocal(precision), repeats),
         exogenous=True,
+        index=_repeat(np.asarray(model.predict(params, which="linear"), float), repeats),
     )
 
 

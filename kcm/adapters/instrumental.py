@@ -126,7 +126,8 @@ def _linear(
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
 ) -> Estimate:
-    residuals = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
     return Estimate(
         residuals=residuals,
@@ -137,4 +138,5 @@ def _linear(
         estimator=type(fit.model).__name__.lstrip("_"),
         variance=variance,
         exogenous=exogenous,
+        index=index,
     )

@@ -32,7 +32,8 @@ def quantile_regression(fit: Any) -> Estimate:
     model, tau = fit.model, float(fit.q)
     check_has_data(model)
     exog, outcome = np.asarray(model.exog, float), np.asarray(model.endog, float)
-    errors = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    errors = outcome - index
     check_not_exact(errors, outcome, _ROUNDING)
     psi = subgradient_residuals(errors, exog, tau)
     _check_solved(psi, exog, tau)
@@ -46,6 +47,7 @@ def quantile_regression(fit: Any) -> Estimate:
         moment=f"1{{{model.endog_names} <= x'b}} - {tau:g}",
         estimator="QuantReg",
         exogenous=False,  # the density is estimated row by row, from the outcome
+        index=index,
     )
 
 

@@ -6,19 +6,27 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kcm.kernels._index import index_weights
 from kcm.kernels._kinds import product_over_kinds
+from kcm.kernels.additive import Additive
 from kcm.kernels.bandwidth import MedianHeuristic
 from kcm.kernels.base import Kernel
 from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
+from kcm.kernels.linear_index import LinearIndex
 from kcm.kernels.stationary import Gaussian, Laplace
 
-__all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
+__all__ = ["for_frame", "for_kinds", "n_scales", "scales_for_kinds"]
 
 # Multiples of the median heuristic in the adaptive test; docs/power.md compares them with others.
 # Each Gram matrix is a power of the widest of its family.
 GAUSSIAN_SCALES = (0.25, 1.0, 2.0)
 LAPLACE_SCALES = (1.0, 2.0)
 N_SCALES = len(GAUSSIAN_SCALES) + len(LAPLACE_SCALES)
+# Continuous columns from which on kernels of one column and of the index are among them.
+MANY_COLUMNS = 8
+# Of the kernels of one column, times the joint median over the root of the number of columns,
+# which is about one standard deviation of each.
+ADDITIVE_SCALE = 1.0
 
 
 def for_frame(frame: Any) -> Kernel:
@@ -77,7 +85,30 @@ def for_kinds(kinds: Sequence[str]) -> Kernel:
     return _product(kinds, Gaussian())
 
 
-def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple[Kernel, ...]:
+def n_scales(kinds: Sequence[str]) -> int:
+    """Return the largest number of kernels that `scales_for_kinds` returns.
+
+    Parameters
+    ----------
+    kinds : sequence of {"continuous", "unordered", "ordered"}
+        One per column, at least one.
+
+    Examples
+    --------
+    >>> n_scales(["continuous"]), n_scales(["continuous"] * 8), n_scales(["unordered"])
+    (5, 7, 1)
+    """
+    n_continuous = list(kinds).count("continuous")
+    if not n_continuous:
+        return 1
+    return N_SCALES if n_continuous < MANY_COLUMNS else N_SCALES + 2
+
+
+def scales_for_kinds(
+    kinds: Sequence[str],
+    x: Float[np.ndarray, "n d"],
+    index: Float[np.ndarray, "n k"] | None = None,
+) -> tuple[Kernel, ...]:
     """Return the kernel of `for_kinds` in the versions that the adaptive test combines.
 
     Parameters
@@ -86,12 +117,16 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
         One per column, at least one.
     x : ndarray of shape (n, d)
         The columns, of which the median heuristic is found once.
+    index : ndarray of shape (n, k), optional
+        The index of the model, such as x'b.
 
     Returns
     -------
     tuple of Kernel
         With the Gaussian at 1/4, 1 and 2 times the median heuristic, and with the Laplace kernel
-        at 1 and 2 times; one kernel where no column is continuous.
+        at 1 and 2 times; one kernel where no column is continuous. From eight continuous columns
+        on also with the sum of Gaussians of one column each, and with a Gaussian of the linear
+        function of the columns closest to the index, where it explains half of it.
 
     Examples
     --------
@@ -102,12 +137,24 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
     chosen = [j for j, kind in enumerate(kinds) if kind == "continuous"]
     if not chosen:
         return (for_kinds(kinds),)
-    median = MedianHeuristic()(x[:, chosen])
+    columns = x[:, chosen]
+    median = MedianHeuristic()(columns)
     continuous = [
         *(Gaussian(multiple * median) for multiple in GAUSSIAN_SCALES),
         *(Laplace(multiple * median) for multiple in LAPLACE_SCALES),
     ]
+    if len(chosen) >= MANY_COLUMNS:
+        continuous += [Additive(Gaussian(ADDITIVE_SCALE * median / np.sqrt(len(chosen))))]
+        continuous += _of_index(columns, index)
     return tuple(_product(kinds, kernel) for kernel in continuous)
+
+
+def _of_index(
+    x: Float[np.ndarray, "n d"], index: Float[np.ndarray, "n k"] | None
+) -> list[Kernel]:
+    """Return the kernel of the index, as far as it is a linear function of the columns."""
+    weights = None if index is None else index_weights(x, index)
+    return [] if weights is None else [LinearIndex(weights)]
 
 
 def _product(kinds: Sequence[str], continuous: Kernel) -> Kernel:

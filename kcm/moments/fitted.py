@@ -99,6 +99,10 @@ class FittedMoment(eqx.Module):
         `variance`. Default: `influence` over `residuals`.
     variance : array_like of shape (n,) or (n, q), optional
         Working variances of the residuals up to a constant. Default: all equal.
+    index : array_like of shape (n,) or (n, k), optional
+        What the model makes of the regressors, such as x'b or the linear predictor: the adaptive
+        test looks for departures along it where there are many conditioning columns. Adapters
+        give it; it changes nothing else. Default: none.
 
     Attributes
     ----------
@@ -137,6 +141,7 @@ class FittedMoment(eqx.Module):
     labels: MomentLabels = eqx.field(static=True)
     gain: Float[np.ndarray, "n q p"] | None
     variance: Float[np.ndarray, "n q"] | None
+    index: Float[np.ndarray, "n k"] | None
 
     def __init__(
         self,
@@ -148,6 +153,7 @@ class FittedMoment(eqx.Module):
         labels: MomentLabels | None = None,
         gain: Any = None,
         variance: Any = None,
+        index: Any = None,
     ) -> None:
         parts = _matched(
             {
@@ -158,6 +164,7 @@ class FittedMoment(eqx.Module):
                 "scale": scale,
                 "gain": gain,
                 "variance": variance,
+                "index": index,
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
@@ -171,6 +178,7 @@ class FittedMoment(eqx.Module):
         self.variance = (
             None if variance is None else as_float_columns(parts["variance"], "variance")
         )
+        self.index = None if index is None else as_float_columns(parts["index"], "index")
 
     def __check_init__(self) -> None:
         _check_pairing(self.jacobian, self.influence)
@@ -274,7 +282,7 @@ def _check_rows(moment: FittedMoment) -> None:
     n = len(moment.residuals)
     if n < 3:
         raise DataError(f"`residuals` has {n} rows; a test needs at least 3.")
-    for argument in ("conditioning", "jacobian", "influence", "scale", "gain", "variance"):
+    for argument in ("conditioning", "jacobian", "influence", "scale", "gain", "variance", "index"):
         value = getattr(moment, argument)
         if value is not None and len(value) != n:
             raise DataError(

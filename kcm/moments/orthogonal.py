@@ -95,6 +95,7 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
         scale,
         replace(moment.labels, theta=f"{moment.labels.theta}; orthogonal projection"),
         gain.reshape(n, q, p),
+        index=moment.index,
     )
 
 
