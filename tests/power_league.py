@@ -1,6 +1,6 @@
-"""The power league: omnibus tests against six departures in one, two and five dimensions.
+"""The power league: omnibus tests against six departures in one to fifty dimensions.
 
-    python tests/power_league.py run league.npz      # an hour: all p-values, n = 200
+    python tests/power_league.py run league.npz 200  # hours: all p-values, n = 200
     python tests/power_league.py table league.npz docs/_static/power_league.csv
     python tests/power_league.py plot docs/_static/power_league.csv docs/_static/power_league.png
     python tests/power_league.py kernels wider.npz   # p-values of twenty kernels
@@ -27,17 +27,22 @@ import kcm
 from kcm.adapters import fitted_moment
 from kcm.kernels import (
     ICM,
+    Additive,
     Gaussian,
     Laplace,
+    LinearIndex,
     Matern,
     MedianHeuristic,
     Orthant,
     Precomputed,
     Smooth,
     SmoothICM,
+    Spectral,
 )
 
-N_OBS, LEVEL, REPLICATIONS, DIMENSIONS = 200, 0.05, 500, (1, 2, 5)
+N_OBS, LEVEL, REPLICATIONS, DIMENSIONS = 200, 0.05, 500, (1, 2, 5, 10, 20, 50)
+# The twenty kernels, and what no combination of them can do, are of these.
+FEW = 1, 2, 5
 DEPARTURES = {
     "none": lambda x: np.zeros(len(x)),
     "square": lambda x: 0.25 * (x[:, 0] ** 2 - 1),
@@ -53,10 +58,23 @@ KERNELS = {
     "Zheng": Smooth(),
     "Lavergne-Patilea": SmoothICM(seed=0),
 }
+PENALTIES = 1.0, 0.1, 0.01
+SPECTRAL = {
+    f"spectral {family.__name__}, {penalty:g}": Spectral(family(), penalty)
+    for family in (Gaussian, Laplace)
+    for penalty in PENALTIES
+}
 MEMBERS = ["Gaussian, 1/4", "Gaussian, 1", "Gaussian, 2", "Laplace, 1", "Laplace, 2"]
 SINGLE = ["Gaussian, 1/4", "Gaussian, 1/2", "Gaussian, 1", "Gaussian, 2"]
 ADAPTIVE = ["KCM adaptive", "KCM adaptive, draws"]
-TESTS = [*ADAPTIVE, *KERNELS, "Escanciano", "RESET", *MEMBERS, "Gaussian, 1/2"]
+FIVE, WITH_SPECTRAL = "five kernels", "KCM adaptive and two spectral"
+# Those of `SPECTRAL` that the second is made with.
+CHOSEN = "spectral Laplace, 0.1", "spectral Gaussian, 0.1"
+MANY = ["additive Laplace", "index"]
+TESTS = [
+    *[*ADAPTIVE, *KERNELS, "Escanciano", "RESET", *MEMBERS, "Gaussian, 1/2", *MANY, *SPECTRAL],
+    *[FIVE, WITH_SPECTRAL],
+]
 
 
 def escanciano(x):
@@ -92,8 +110,21 @@ def pvalues(cell):
     classical.append(of_matrix(moment, escanciano(x / x.std(axis=0))))
     reset = float(linear_reset(fit, power=3, use_f=True, cov_type="HC3").pvalue)
     members = [member.pvalue for member in adaptive.kernel_tests]
-    half = kcm.KCMTest(Gaussian(MedianHeuristic()(moment.conditioning) / 2)).run(moment)
-    return [adaptive.pvalue, drawn.pvalue, *classical, reset, *members, half.pvalue]
+    median = MedianHeuristic()(moment.conditioning)
+    one_column = Additive(Laplace(median / np.sqrt(x.shape[1])))
+    more = [Gaussian(median / 2), one_column, LinearIndex(fit.params[1:]), *SPECTRAL.values()]
+    alone = [kcm.KCMTest(kernel).run(moment).pvalue for kernel in more]
+    five = members[: len(MEMBERS)]
+    spectral = dict(zip(SPECTRAL, alone[-len(SPECTRAL) :], strict=True))
+    with_spectral = [*members, *(spectral[name] for name in CHOSEN)]
+    told = [adaptive.pvalue, drawn.pvalue, *classical, reset, *five, *alone]
+    return [*told, combined(five), combined(with_spectral)]
+
+
+def combined(found):
+    """Return the Cauchy combination of p-values."""
+    tangents = np.tan((0.5 - np.clip(found, 1e-15, 1 - 1e-15)) * np.pi)
+    return scipy.stats.cauchy.sf(tangents.mean())
 
 
 def of_matrix(moment, matrix):

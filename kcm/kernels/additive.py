@@ -98,7 +98,7 @@ class Additive(Kernel):
             else resolve_bandwidth(rule, x)
         )
         # what else the kernel finds, it finds on one column
-        of_one = _with_bandwidth(self.kernel, np.ravel(lengths)[0]).resolve(x[:, :1])
+        of_one = _with_bandwidth(self.kernel, np.ravel(lengths)[:1]).resolve(x[:, :1])
         return Additive(dataclasses.replace(of_one, bandwidth=lengths))
 
 

@@ -24,9 +24,6 @@ LAPLACE_SCALES = (1.0, 2.0)
 N_SCALES = len(GAUSSIAN_SCALES) + len(LAPLACE_SCALES)
 # Continuous columns from which on kernels of one column and of the index are among them.
 MANY_COLUMNS = 8
-# Of the kernels of one column, times the joint median over the root of the number of columns,
-# which is about one standard deviation of each.
-ADDITIVE_SCALE = 1.0
 
 
 def for_frame(frame: Any) -> Kernel:
@@ -125,7 +122,7 @@ def scales_for_kinds(
     tuple of Kernel
         With the Gaussian at 1/4, 1 and 2 times the median heuristic, and with the Laplace kernel
         at 1 and 2 times; one kernel where no column is continuous. From eight continuous columns
-        on also with the sum of Gaussians of one column each, and with a Gaussian of the linear
+        on also with the sum of Laplace kernels of one column each, and with a Gaussian of the linear
         function of the columns closest to the index, where it explains half of it.
 
     Examples
@@ -144,7 +141,8 @@ def scales_for_kinds(
         *(Laplace(multiple * median) for multiple in LAPLACE_SCALES),
     ]
     if len(chosen) >= MANY_COLUMNS:
-        continuous += [Additive(Gaussian(ADDITIVE_SCALE * median / np.sqrt(len(chosen))))]
+        # the joint median over the root of their number is about one standard deviation of each
+        continuous += [Additive(Laplace(median / np.sqrt(len(chosen))))]
         continuous += _of_index(columns, index)
     return tuple(_product(kinds, kernel) for kernel in continuous)
 
