@@ -62,7 +62,7 @@ class Additive(Kernel):
     kernel: BandwidthKernel = eqx.field(default_factory=Gaussian)
 
     def __check_init__(self) -> None:
-        if isinstance(self.kernel, Kernel) and not isinstance(self.kernel, BandwidthKernel):
+        if not isinstance(self.kernel, BandwidthKernel):
             raise OptionError(
                 "`kernel` must be a kernel with a bandwidth, such as kcm.kernels.Gaussian() or "
                 f"kcm.kernels.Laplace(); got {self.kernel!r}."

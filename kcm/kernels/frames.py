@@ -147,9 +147,7 @@ def scales_for_kinds(
     return tuple(_product(kinds, kernel) for kernel in continuous)
 
 
-def _of_index(
-    x: Float[np.ndarray, "n d"], index: Float[np.ndarray, "n k"] | None
-) -> list[Kernel]:
+def _of_index(x: Float[np.ndarray, "n d"], index: Float[np.ndarray, "n k"] | None) -> list[Kernel]:
     """Return the kernel of the index, as far as it is a linear function of the columns."""
     weights = None if index is None else index_weights(x, index)
     return [] if weights is None else [LinearIndex(weights)]
