@@ -3,6 +3,7 @@
     python tests/power_league.py run league.npz 200  # hours: all p-values, n = 200
     python tests/power_league.py table league.npz docs/_static/power_league.csv
     python tests/power_league.py plot docs/_static/power_league.csv docs/_static/power_league.png
+    python tests/power_league.py many many.npz 200   # the adaptive test in 10, 20, 50 columns
     python tests/power_league.py kernels wider.npz   # p-values of twenty kernels
     python tests/power_league.py combinations wider.npz  # how little any combination could lose
 
@@ -43,6 +44,7 @@ from kcm.kernels import (
 N_OBS, LEVEL, REPLICATIONS, DIMENSIONS = 200, 0.05, 500, (1, 2, 5, 10, 20, 50)
 # The twenty kernels, and what no combination of them can do, are of these.
 FEW = 1, 2, 5
+MANY_COLUMNS = 10, 20, 50
 DEPARTURES = {
     "none": lambda x: np.zeros(len(x)),
     "square": lambda x: 0.25 * (x[:, 0] ** 2 - 1),
@@ -133,12 +135,12 @@ def of_matrix(moment, matrix):
     return kcm.KCMTest(Precomputed(matrix / matrix.max())).run(kcm.FittedMoment(*parts)).pvalue
 
 
-def run(path, replications=REPLICATIONS, function=pvalues):
+def run(path, replications=REPLICATIONS, function=pvalues, dimensions=DIMENSIONS):
     """Write the p-values of all cells: (departure, d, replication, test)."""
-    cells = list(product(DEPARTURES, DIMENSIONS, range(int(replications))))
+    cells = list(product(DEPARTURES, dimensions, range(int(replications))))
     with ProcessPoolExecutor(2) as workers:
         found = np.array(list(workers.map(function, cells, chunksize=20)))
-    shape = len(DEPARTURES), len(DIMENSIONS), int(replications), -1
+    shape = len(DEPARTURES), len(dimensions), int(replications), -1
     np.savez_compressed(path, pvalues=found.reshape(shape))
 
 
@@ -186,7 +188,30 @@ def _of_norm_one(matrix):
 
 def kernels(path, replications=REPLICATIONS):
     """Write the p-values of the twenty kernels."""
-    run(path, replications, pvalues_of_wider)
+    run(path, replications, pvalues_of_wider, FEW)
+
+
+def pvalues_of_members(cell):
+    """Return the p-value of each member of the adaptive test of many columns."""
+    result = kcm.KCMTest("adaptive").run(fitted_moment(draw(*cell)[0]))
+    return [one.pvalue for one in result.kernel_tests]
+
+
+def many(path, replications=REPLICATIONS):
+    """Write and print how often five kernels reject, and the two for many columns besides."""
+    run(path, replications, pvalues_of_members, MANY_COLUMNS)
+    found = np.load(path)["pvalues"]
+    for k, d in enumerate(MANY_COLUMNS):
+        five = [_rejected(found[cell, k, :, : len(MEMBERS)]) for cell in range(len(DEPARTURES))]
+        seven = [_rejected(found[cell, k]) for cell in range(len(DEPARTURES))]
+        alone = (found[:, k] <= LEVEL).mean(axis=1).T
+        rows = {"five kernels": five, "KCM adaptive": seven}
+        rows |= dict(zip([*MEMBERS, *MANY], alone, strict=True))
+        print(f"d = {d}", pd.DataFrame(rows, list(DEPARTURES)).T.round(2).to_string(), sep="\n")
+
+
+def _rejected(found):
+    return np.mean([combined(row) <= LEVEL for row in found])
 
 
 def combinations_of(source):
@@ -205,7 +230,7 @@ def combinations_of(source):
         least = int(np.argmin([losses.max() for losses in worst]))
         told = ", ".join(WIDER[k] for k in chosen[least])
         print(f"{name}: {worst[least].max():.3f}, mean {(best - worst[least]).mean():.3f} ({told})")
-    for d, dimension in enumerate(DIMENSIONS):
+    for d, dimension in enumerate(FEW):
         weighted, worst = _best_of_all_functions(found[:, d], best[:, d])
         print(f"d = {dimension}, any function: at least {weighted:.3f}; this one {worst:.3f}")
 
@@ -269,5 +294,5 @@ def plot(source, target):
 
 if __name__ == "__main__":
     commands = {"run": run, "table": table, "plot": plot}
-    commands |= {"kernels": kernels, "combinations": combinations_of}
+    commands |= {"many": many, "kernels": kernels, "combinations": combinations_of}
     commands[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,7 @@
 """A kernel of one column, summed over the columns."""
 
 import dataclasses
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -98,8 +98,8 @@ class Additive(Kernel):
             else resolve_bandwidth(rule, x)
         )
         # what else the kernel finds, it finds on one column
-        of_one = _with_bandwidth(self.kernel, np.ravel(lengths)[:1]).resolve(x[:, :1])
-        return Additive(dataclasses.replace(of_one, bandwidth=lengths))
+        of_one: Any = _with_bandwidth(self.kernel, np.ravel(lengths)[:1]).resolve(x[:, :1])
+        return Additive(_with_bandwidth(of_one, lengths))
 
 
 def _with_bandwidth(kernel: BandwidthKernel, bandwidth: Numbers) -> BandwidthKernel:

@@ -136,7 +136,7 @@ def scales_for_kinds(
         return (for_kinds(kinds),)
     columns = x[:, chosen]
     median = MedianHeuristic()(columns)
-    continuous = [
+    continuous: list[Kernel] = [
         *(Gaussian(multiple * median) for multiple in GAUSSIAN_SCALES),
         *(Laplace(multiple * median) for multiple in LAPLACE_SCALES),
     ]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from kcm._typing import Columns, Point, Value
 from kcm._variation import rows_by_value
 from kcm.exceptions import DataError, OptionError
-from kcm.kernels._parameters import Numbers, Parameter, as_scalar, check_positive
+from kcm.kernels._parameters import Numbers, Parameter, as_scalar, check_positive, show
 from kcm.kernels.base import Kernel, check_definite
 
 __all__ = ["Spectral"]
@@ -88,8 +88,7 @@ class Spectral(Kernel):
         check_definite(self.kernel, "spectral regularisation")
 
     def __repr__(self) -> str:
-        told = f"{float(self.penalty):.6g}" if not _traced(self.penalty) else "traced"
-        return f"Spectral({self.kernel!r}, penalty={told})"
+        return f"Spectral({self.kernel!r}, penalty={show(self.penalty)})"
 
     def __call__(self, x: Point, y: Point) -> Value:
         return self.cross(x[None], y[None])[0, 0]
@@ -104,9 +103,6 @@ class Spectral(Kernel):
         left, right = (self.kernel.cross(side, points) @ root.T for side in (x, y))
         return (self.kernel.cross(x, y) - left @ right.T) / penalty
 
-    def diagonal(self, x: Columns) -> Float[Array, " n"]:
-        return jax.vmap(lambda a: self(a, a))(x)
-
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         if self.found is not None:
             _check_columns(self.found.points, x)
@@ -114,13 +110,9 @@ class Spectral(Kernel):
         kernel, points = self.kernel.resolve(x), _points(x)
         with jax.enable_x64(True):
             matrix = np.asarray(kernel.matrix(jnp.asarray(points)))
-        penalty = float(self.penalty) * _largest_eigenvalue(matrix)
+        penalty = float(np.asarray(self.penalty)) * _largest_eigenvalue(matrix)
         root = _inverse_root(matrix, len(points) * penalty)
         return Spectral(kernel, self.penalty, _Found(points, root, np.asarray(penalty)))
-
-
-def _traced(value: Parameter) -> bool:
-    return isinstance(value, jax.core.Tracer)
 
 
 def _points(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
