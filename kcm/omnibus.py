@@ -47,9 +47,9 @@ class KCMTest:
         `LinearIndex` kernel of the index of the fit, where the moment has one that is close to a
         linear function of the columns. It combines their p-values: by the Cauchy combination, or
         with a bootstrap null by the smallest p-value in the same draws. A list of kernels is
-        combined in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with the median
-        heuristic on the conditioning columns; where some hold categories, strings or booleans, the
-        product kernel of `kcm.kernels.for_frame`.
+        combined in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with
+        the median heuristic on the conditioning columns; where some hold categories, strings or
+        booleans, the product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional

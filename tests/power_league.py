@@ -118,9 +118,9 @@ def pvalues(cell):
     alone = [kcm.KCMTest(kernel).run(moment).pvalue for kernel in more]
     five = members[: len(MEMBERS)]
     spectral = dict(zip(SPECTRAL, alone[-len(SPECTRAL) :], strict=True))
-    with_spectral = [*members, *(spectral[name] for name in CHOSEN)]
-    told = [adaptive.pvalue, drawn.pvalue, *classical, reset, *five, *alone]
-    return [*told, combined(five), combined(with_spectral)]
+    and_spectral = [*members, *(spectral[name] for name in CHOSEN)]
+    rest = [adaptive.pvalue, drawn.pvalue, *classical, reset, *five, *alone]
+    return [*rest, combined(five), combined(and_spectral)]
 
 
 def combined(found):

@@ -65,8 +65,8 @@ def test_spectral_is_the_gram_matrix_times_its_regularised_inverse(penalty, rng)
 def test_spectral_of_many_rows_takes_points_that_their_order_does_not_change(rng):
     x = rng.normal(size=(1_500, 2))
     first, second = (Spectral(Gaussian()).resolve(rows) for rows in (x, x[::-1]))
-    assert first.found.points.shape == (1_024, 2)
-    np.testing.assert_array_equal(first.found.points, second.found.points)
+    assert first.operator.points.shape == (1_024, 2)
+    np.testing.assert_array_equal(first.operator.points, second.operator.points)
     values = gram.matrix(first, x[:200])
     assert np.linalg.eigvalsh(values)[0] > -1e-9 * np.trace(values)
 

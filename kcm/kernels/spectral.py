@@ -23,8 +23,8 @@ SUBSAMPLE_SEED = 20_200_720
 RIDGE = 1e-12
 
 
-class _Found(eqx.Module):
-    """What `Spectral` finds on the data: points, the inverse of a root, and the penalty."""
+class _Operator(eqx.Module):
+    """Points, R with R'R = (K + m lambda I)^-1, and lambda."""
 
     points: Numbers
     inverse_root: Numbers
@@ -50,6 +50,8 @@ class Spectral(Kernel):
     penalty : float
         lambda over the largest eigenvalue of the centred Gram matrix over m, so that units and
         constants do not matter: positive. The smaller, the more alike. Default 0.1.
+    operator : optional
+        (C + lambda)^-1 on the points of a sample, as `resolve` stores it.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class Spectral(Kernel):
     -----
     Z are the rows of the sample, up to 1,024 of them and so many drawn with a fixed seed beyond,
     which do not depend on the order of rows. `resolve` takes O(m^3), a tile O(m) a row and O(m) a
-    pair; root and points travel with the result of a test, 8 m (m + d) bytes.
+    pair; the operator travels with the result of a test, 8 m (m + d) bytes.
 
     References
     ----------
@@ -81,7 +83,7 @@ class Spectral(Kernel):
 
     kernel: Kernel
     penalty: Parameter = eqx.field(converter=as_scalar, default=0.1)
-    found: _Found | None = None
+    operator: _Operator | None = None
 
     def __check_init__(self) -> None:
         check_positive(self.penalty, "penalty")
@@ -94,25 +96,25 @@ class Spectral(Kernel):
         return self.cross(x[None], y[None])[0, 0]
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        if self.found is None:
+        if self.operator is None:
             raise OptionError(f"{self!r} has not met any data; call `kernel.resolve(X)` first.")
         points, root, penalty = (
             jnp.asarray(part, x.dtype)
-            for part in (self.found.points, self.found.inverse_root, self.found.penalty)
+            for part in (self.operator.points, self.operator.inverse_root, self.operator.penalty)
         )
         left, right = (self.kernel.cross(side, points) @ root.T for side in (x, y))
         return (self.kernel.cross(x, y) - left @ right.T) / penalty
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        if self.found is not None:
-            _check_columns(self.found.points, x)
+        if self.operator is not None:
+            _check_columns(self.operator.points, x)
             return self
         kernel, points = self.kernel.resolve(x), _points(x)
         with jax.enable_x64(True):
             matrix = np.asarray(kernel.matrix(jnp.asarray(points)))
         penalty = float(np.asarray(self.penalty)) * _largest_eigenvalue(matrix)
         root = _inverse_root(matrix, len(points) * penalty)
-        return Spectral(kernel, self.penalty, _Found(points, root, np.asarray(penalty)))
+        return Spectral(kernel, self.penalty, _Operator(points, root, np.asarray(penalty)))
 
 
 def _points(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
