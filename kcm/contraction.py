@@ -6,6 +6,8 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._records import one_line
+from kcm.border import Border, border, empty_border
 from kcm.exceptions import SaturatedModelError
 from kcm.gram import GramOperator, cross
 from kcm.gram.execution import Precision
@@ -22,7 +24,7 @@ ROUNDING: dict[Precision, float] = {"double": 1e-12, "single": 1e-5}
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Contraction:
     r"""A moment contracted with a kernel.
 
@@ -35,7 +37,8 @@ class Contraction:
     diagonal for U), c the shift of the law (`kcm.shift`) and
     D = diag(r) K_c S / n + l S' K_c S / (2 n^2), each summed over the components of the moment.
     This is (f) sum_c A_c' K_c A_c with A_c = diag(r_c) + S_c l'/n, multiplied out, so that no draw
-    with an exact K needs the jacobian.
+    with an exact K needs the jacobian. Where theta was estimated on another sample l is zero, and
+    its error borders B (`kcm.border`).
 
     Attributes
     ----------
@@ -46,17 +49,19 @@ class Contraction:
     scaled_residuals : ndarray of shape (n, q)
         r = psi / s.
     scaled_influence : ndarray of shape (n, p)
-        l recomputed from r; p = 0 when theta is known.
+        l recomputed from r; p = 0 where theta was not estimated on these rows.
     projection : ndarray of shape (n, p)
         D; where `source` is F F' + diag(R), that of diag(R) alone.
     jacobian : ndarray of shape (n, q, p)
-        S.
+        S, without columns where l is.
     inner : ndarray of shape (k, q p)
         F'S of `source`, without rows where it is exact.
     removed : ndarray of shape (n,)
         What K_c has less than K on the diagonal: k(x_i, x_i) + c for U, c for V.
     shift : Shift
         c, and what it does to the law.
+    border : Border
+        What the error of a theta from another sample adds to B.
     factor : float
         f = 1/(n - 1) for U, 1/n for V.
     statistic : float
@@ -74,6 +79,7 @@ class Contraction:
     inner: Float[np.ndarray, "k m"]
     removed: Float[np.ndarray, " n"]
     shift: Shift
+    border: Border
     factor: float
     statistic: float
     moment: FittedMoment
@@ -82,6 +88,9 @@ class Contraction:
     def offset(self) -> float:
         """The e in w'Bw + e: what the law of the statistic has beyond that of the form."""
         return self.shift.offset
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def kernel(self) -> Kernel:
@@ -134,22 +143,22 @@ def contract(
     0.5954
     """
     n, q = moment.residuals.shape
-    jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
+    slopes = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
+    jacobian = slopes[:, :, :0] if moment.from_another_sample else slopes
     diagonal = gram.diagonal()
     removed = diagonal if statistic == "U" else np.zeros(n)
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     clusters = _clusters(codes, n)
     scaled = scaled_moment(moment, clusters)
-    flat = jacobian.reshape(n, -1)
     identity = projection(scaled, jacobian, jacobian)
     overlap = overlap_columns(scaled, identity, clusters)
-    columns = np.hstack([flat, overlap.influence])
+    columns = np.hstack([slopes.reshape(n, -1), overlap.influence])
     found = gram.contracted(moment.residuals, columns)
     squares = np.sum(moment.residuals**2, axis=1)
     most = float(_own_sizes(gram, diagonal) @ squares)
     _check_seen(found.form, most, gram.execution.of_statistic)
     smoothed = found.smoothed - removed[:, None] * columns
-    width = flat.shape[1]
+    width = jacobian.shape[1] * jacobian.shape[2]
     moved = projection(scaled, jacobian, smoothed[:, :width].reshape(jacobian.shape))
     value = shift(gram, overlap, Smoothed(columns, smoothed, found.inner), removed, clusters)
     return Contraction(
@@ -162,10 +171,28 @@ def contract(
         found.inner[:, :width],
         removed + value,
         law_shift(value, factor, moment, scaled, overlap, clusters),
+        _border(moment, gram, scaled, smoothed, found.inner, factor),
         factor,
         factor * (found.form - float(removed @ squares)),
         moment,
     )
+
+
+def _border(
+    moment: FittedMoment,
+    gram: GramOperator,
+    scaled: Scaled,
+    smoothed: Float[np.ndarray, "n m"],
+    inner: Float[np.ndarray, "k m"],
+    factor: float,
+) -> Border:
+    """Return the border of a theta from another sample, the columns of S coming first."""
+    if moment.jacobian is None or moment.covariance is None:
+        return empty_border(moment.n_obs)
+    slopes = moment.jacobian
+    width = slopes.shape[1] * slopes.shape[2]
+    whole = smoothed[:, :width] + gram.outer(inner[:, :width])
+    return border(moment.covariance, scaled.residuals, slopes, whole.reshape(slopes.shape), factor)
 
 
 def _clusters(codes: Int[np.ndarray, " n"] | None, n: int) -> Int[np.ndarray, " n"] | None:

@@ -9,6 +9,7 @@ from kcm._options import check_option
 from kcm._validation import as_float_columns
 from kcm.exceptions import DataError
 from kcm.moments import Correction, as_blocks, corrected_scale
+from kcm.moments.parametrization import orthogonal_parameters
 from kcm.moments.scaling import CORRECTIONS
 
 __all__ = ["leverage_scale"]
@@ -108,7 +109,9 @@ def _squared_scale(
     gain: Float[np.ndarray, "n q p"],
     variance: Float[np.ndarray, "n q"],
 ) -> Float[np.ndarray, "n q"]:
-    n = len(jacobian)
+    n, orthogonal = len(jacobian), orthogonal_parameters(jacobian, gain)
+    if orthogonal is not None:
+        jacobian, gain, _ = orthogonal
     spread = np.einsum("icp,ic,icr->pr", gain, variance, gain) / n**2
     fitted = np.einsum("icp,pr,icr->ic", jacobian, spread, jacobian)
     # a residual without variance is zero whatever the data

@@ -8,18 +8,23 @@ from typing import Any, Literal, final
 import numpy as np
 
 from kcm._options import as_generator, check_option, listed
-from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
-from kcm.computation import Computation, Method, Outcome
+from kcm._records import fixed
+from kcm._variation import check_sizes
+from kcm.combination import Combined, KernelTest, PenalizedMaximum, Settings, joint_outcome
+from kcm.computation import Computation, Method, Outcome, Problem
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
+from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
+from kcm.members import Members, members
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
+from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
-from kcm.results import KCMTestResult, KernelTest
+from kcm.results import KCMTestResult
 
 __all__ = ["KCMTest", "check_moment", "kernels_on", "projected", "together"]
 
@@ -60,7 +65,10 @@ class KCMTest:
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
         the default, is exact up to 5e11 products (about 30,000 observations) and low-rank beyond;
         where a low-rank p-value leaves the decision at .01, .05 or .10 open it refines the factor
-        or computes exactly, and says so.
+        or computes exactly, and says so. The kernels of "adaptive" share this work (about 13,000
+        observations): beyond, those that need most rank stay exact as far as it goes, the notes
+        tell the rank of the others, and name a kernel of which its factor sees next to nothing,
+        which is left out.
     tolerance : float, optional
         The low-rank factor leaves out at most this share of the trace of the Gram matrix, as far
         as its rank (at most 2,048) and `memory_limit` allow. Default 0.01.
@@ -167,9 +175,10 @@ class KCMTest:
         moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
-        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
-        tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = together(outcomes, self)
+        posed = well_conditioned(moment)
+        several = _outcomes(self._computation(), posed, kernels, self, generator)
+        tests = tuple(_kernel_test(outcome) for outcome in several.outcomes)
+        found = together(several.outcomes, self)
         test_groups = getattr(self.null, "groups", None)
         return KCMTestResult(
             statistic=found.statistic,
@@ -184,10 +193,11 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=found.certificate,
+            certificate=found.certificate.with_notes(several.notes),
             kernel_tests=tests,
             moment=moment,
-            groups=None if test_groups is None else group_codes(test_groups, moment.n_obs),
+            groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
+            settings=_settings(self),
         )
 
 
@@ -214,7 +224,7 @@ def projected(moment: FittedMoment, projection: str) -> FittedMoment:
 def _check_kernel(kernel: Any) -> None:
     several = isinstance(kernel, list | tuple) and len(kernel) > 0
     given = kernel if several else [kernel]
-    if kernel is None or _is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
+    if kernel is None or is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
         return
     if not all(isinstance(k, Kernel) for k in given):
         raise OptionError(
@@ -223,7 +233,8 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-def _is_adaptive(kernel: Any) -> bool:
+def is_adaptive(kernel: Any) -> bool:
+    """Tell whether an argument asks for the adaptive test."""
     return isinstance(kernel, str) and kernel == "adaptive"
 
 
@@ -233,25 +244,31 @@ def _outcomes(
     kernels: Sequence[Kernel],
     test: KCMTest,
     rng: np.random.Generator,
-) -> list[Outcome]:
+) -> Members:
     """Return what each kernel finds, all with the same draws."""
-    state, outcomes = rng.bit_generator.state, []
+    state, null = rng.bit_generator.state, test.null or Asymptotic()
+    if is_adaptive(test.kernel) and len(kernels) > 1:
+        fixed = test.statistic, null, rng, computation.execution
+        return members([Problem(moment, kernel, *fixed) for kernel in kernels], computation)
+    outcomes = []
     for kernel in kernels:
         rng.bit_generator.state = state
-        problem = moment, kernel, test.statistic, test.null or Asymptotic()
-        outcomes.append(computation.outcome(*problem, rng))
-    return outcomes
+        outcomes.append(computation.outcome(moment, kernel, test.statistic, null, rng))
+    return Members(tuple(outcomes), ())
 
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
     """Return the one outcome, the one chosen of several, or their combination."""
-    if len(outcomes) == 1:
-        (one,) = outcomes
-        found = one.contraction.statistic, one.law, one.certificate
-        return Combined(*found, test.statistic, 0, one.pvalue)
-    if isinstance(test.kernel, PenalizedMaximum):
-        return chosen(test.kernel, outcomes)
-    return combined_pvalues(outcomes)
+    return joint_outcome(outcomes, test.statistic, _maximum(test))
+
+
+def _maximum(test: KCMTest) -> PenalizedMaximum | None:
+    return test.kernel if isinstance(test.kernel, PenalizedMaximum) else None
+
+
+def _settings(test: KCMTest) -> Settings:
+    """Return how the test is run."""
+    return Settings(test.statistic, test.null or Asymptotic(), _maximum(test))
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:
@@ -262,12 +279,23 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
-    if _is_adaptive(given):
+    _check_sizes(moment, given)
+    if is_adaptive(given):
         given = scales_for_kinds(kinds, moment.conditioning, moment.index)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
+
+
+def _check_sizes(moment: FittedMoment, given: Any) -> None:
+    """Refuse columns of numbers, by name, whose distances are no doubles."""
+    several = given.kernels if isinstance(given, PenalizedMaximum) else given
+    kernels = several if isinstance(several, list | tuple) else [several]
+    if any(not isinstance(k, Kernel) or measures_distances(k) for k in kernels):
+        names, kinds = moment.labels.conditioning, moment.labels.kinds
+        numbers = [j for j, kind in enumerate(kinds) if kind == "continuous"]
+        check_sizes(moment.conditioning[:, numbers], [names[j] for j in numbers])
 
 
 def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:

@@ -2,15 +2,25 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.adapters import (
+    DEPENDENT,
+    align_to_fit,
+    first_stage_strength,
+    fit_column,
+    fitted_moment,
+    is_estimation,
+    own_groups,
+    own_kernel,
+)
 from kcm.combination import PenalizedMaximum
-from kcm.computation import Method, takes_all_pairs
+from kcm.computation import Method
 from kcm.contraction import StatisticName
 from kcm.exceptions import DependenceWarning
+from kcm.first_stage import warn_of_weak_instruments
 from kcm.kernels import Kernel
-from kcm.kernels.frames import n_scales
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic, Null
 from kcm.null.base import with_groups
@@ -19,10 +29,9 @@ from kcm.results import KCMTestResult
 
 __all__ = ["specification_test", "warn_of_dependence"]
 
-# Values of `cov_type` in statsmodels, then in linearmodels.
-_DEPENDENT = frozenset(
-    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
-    | {"clustered", "kernel"}
+_WEAK = (
+    "the test at the estimate may then reject a right model too often; "
+    "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
 )
 _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
@@ -42,6 +51,8 @@ def specification_test(
     mesh: Any = None,
     progress: bool = True,
     projection: Literal["estimator", "orthogonal"] = "estimator",
+    *,
+    data: Any = None,
 ) -> KCMTestResult:
     """Test whether a fitted model is correctly specified.
 
@@ -64,11 +75,13 @@ def specification_test(
     kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" combines Gaussian and Laplace kernels of several bandwidths, and a list its
         kernels, as in `kcm.KCMTest`; `kcm.PenalizedMaximum` chooses one. Default "adaptive"; for
-        `EstimationResults` on their own conditioning variables, the kernel of the estimate. One
-        kernel, `kcm.kernels.Gaussian()` with the median heuristic, times kernels of categories
-        where there are such variables (`kcm.kernels.for_frame`), is the default where the five of
-        "adaptive" cannot be had: beyond 5e11 products for all of them (about 13,000 observations),
-        with `method="low-rank"`, `StudentizedNormal` and draws that `stop`.
+        `EstimationResults` on their own conditioning variables, the kernel of the estimate. It is
+        the same test at every n: beyond 5e11 products for all kernels (about 13,000 observations)
+        those that need most rank stay exact as far as the work goes and the others are low-rank;
+        one of which its factor sees less than a tenth is left out, and the summary names it. With
+        `StudentizedNormal` and draws that `stop`, which combine no kernels, one is the default and
+        a note says so: `kcm.kernels.Gaussian()` with the median heuristic, times kernels of
+        categories where there are such variables (`kcm.kernels.for_frame`).
     statistic : {"U", "V"}
         Default "U".
     null : Null, optional
@@ -81,6 +94,15 @@ def specification_test(
     projection : {"estimator", "orthogonal"}
         How the law takes the estimation of theta into account, as in `kcm.KCMTest`. Default
         "estimator"; "orthogonal" is for models without endogenous regressors.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used: the test is of them, at the parameters of the fit, and its
+        law takes the error of these from the rows of the fit. For a fit by formula a table with
+        the columns of the formula, whose transforms and categories stay those of the fit; for one
+        on arrays ``(endog, exog)``, a mapping of such names (with "offset" or "exposure" where the
+        fit has them; "instrument" for IV2SLS of statsmodels; "dependent", "exog", "endog" and
+        "instruments" for linearmodels), or a table with columns of the same names. Rows with
+        missing values are left out and counted. `conditioning` and groups are then those of these
+        rows. Not for GMM fits of statsmodels. Default: the rows of the fit.
 
     Returns
     -------
@@ -100,6 +122,8 @@ def specification_test(
     DependenceWarning
         When the covariance of the fit allows for clusters or serial correlation and the null law
         has no groups.
+    WeakInstrumentsWarning
+        When `first_stage_strength` of the fit is weak.
 
     Examples
     --------
@@ -109,34 +133,63 @@ def specification_test(
     >>> result = kcm.specification_test(fit)
     >>> round(result.pvalue, 4)
     0.0014
+
+    The fit on one half of the rows, tested on the other:
+
+    >>> rows = kcm.datasets.load_cps71()
+    >>> fit = smf.ols("logwage ~ age + I(age**2)", data=rows[::2]).fit()
+    >>> kcm.specification_test(fit, data=rows[1::2]).theta
+    'estimated on another sample of 103 rows: OLS'
     """
-    moment = fitted_moment(fit, conditioning)
-    null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
+    moment = fitted_moment(fit, conditioning, data=data)
+    null = _default_null(fit, data) if null is None else _with_aligned_groups(null, fit, data)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
+    notes: tuple[str, ...] = ()
     if kernel is None:
-        kernel = _default_kernel(moment, null, method)
+        kernel, notes = _default_kernel(moment, null)
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
         warn_of_dependence(fit)
-    return test.run(moment, rng)
+    if not isinstance(fit, FittedMoment):
+        _warn_of_first_stage(fit, getattr(null, "groups", None))
+    result = test.run(moment, rng)
+    return replace(result, certificate=result.certificate.with_notes(notes))
 
 
-def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["adaptive"] | None:
-    """Return "adaptive" where all pairs are affordable with each of its kernels."""
-    if method == "low-rank" or not isinstance(null, Null) or not null.allows_several_kernels:
-        return None
-    return "adaptive" if takes_all_pairs(moment, null, n_scales(moment.labels.kinds)) else None
+def _warn_of_first_stage(fit: Any, groups: Any) -> None:
+    """Warn of weak instruments, in the clusters of the test unless the fit has its own."""
+    strength = first_stage_strength(fit, groups=None if is_estimation(fit) else groups)
+    warn_of_weak_instruments(strength, _WEAK, stacklevel=4)
 
 
-def _with_aligned_groups(null: Null, fit: Any) -> Null:
+def _default_kernel(
+    moment: FittedMoment, null: Any
+) -> tuple[Literal["adaptive"] | None, tuple[str, ...]]:
+    """Return "adaptive" where kernels can be combined; else None, and a note that says so."""
+    if not isinstance(null, Null) or null.allows_several_kernels:
+        return "adaptive", ()
+    if "continuous" not in moment.labels.kinds:  # the adaptive test has one kernel there
+        return None, ()
+    reason = "draws that `stop`" if hasattr(null, "stop") else type(null).__name__
+    return None, (
+        f"one kernel was taken, and not the several of the default, which {reason} cannot combine",
+    )
+
+
+def _default_null(fit: Any, data: Any) -> Null:
+    """Return the asymptotic law, with the clusters of the fit on its own rows."""
+    return Asymptotic(groups=own_groups(fit) if data is None else None)
+
+
+def _with_aligned_groups(null: Null, fit: Any, data: Any) -> Null:
     """Bring groups to the observations of the fit; a FittedMoment has no labels to go by."""
     groups = getattr(null, "groups", None) if isinstance(null, Null) else None
     if groups is None or isinstance(fit, FittedMoment):
         return null
-    values = fit_column(fit, groups) if isinstance(groups, str) else groups
-    return with_groups(null, align_to_fit(fit, values, "groups"))
+    values = fit_column(fit, groups, data) if isinstance(groups, str) else groups
+    return with_groups(null, align_to_fit(fit, values, "groups", data))
 
 
 def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
@@ -153,7 +206,7 @@ def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
     DependenceWarning
     """
     cov_type = getattr(fit, "cov_type", None)
-    if cov_type in _DEPENDENT:
+    if cov_type in DEPENDENT:
         warnings.warn(
             f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
             f"observations as independent; {advice}.",

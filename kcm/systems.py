@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
-from kcm.moments import FittedMoment, MomentLabels, gain_of
+from kcm.moments import FittedMoment, MomentLabels, check_own_sample, gain_of
 
 __all__ = ["stack_equations"]
 
@@ -26,8 +26,9 @@ def stack_equations(*moments: FittedMoment) -> FittedMoment:
     Raises
     ------
     DataError
-        When rows or conditioning variables differ, known and estimated thetas are mixed, or the
-        influence of an equation with several components is given in total.
+        When rows or conditioning variables differ, known and estimated thetas are mixed, a theta
+        was estimated on another sample, or the influence of an equation with several components
+        is given in total.
 
     Examples
     --------
@@ -84,6 +85,7 @@ def _check_equations(moments: tuple[FittedMoment, ...]) -> None:
             raise DataError(
                 f"theta is known in one and estimated in the other of equations 1, {k}."
             )
+        check_own_sample(moment, "`stack_equations`")
         _check_split(moment, k)
 
 

@@ -9,7 +9,8 @@ import pytest
 import statsmodels.formula.api as smf
 
 import kcm
-from kcm.cli import MODELS, main
+from kcm.cli import main
+from kcm.commands.parser import MODELS
 
 FORMULA = "logwage ~ age + I(age**2)"
 

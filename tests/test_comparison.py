@@ -34,7 +34,14 @@ COLUMNS = (
     "seconds",
     "reason",
 )
-REGRESSION = ["RESET", "rainbow", "Harvey-Collier", "White specification", "Breusch-Pagan"]
+REGRESSION = [
+    "RESET",
+    "RESET classical",
+    "rainbow",
+    "Harvey-Collier",
+    "White specification",
+    "Breusch-Pagan",
+]
 TWO_STAGE = ["Sargan", "Wooldridge"]
 CLASSICAL = [*REGRESSION, "Hansen J", *TWO_STAGE]
 SEED = int(np.random.default_rng(0).integers(2**63))  # drawn first from `rng=0`

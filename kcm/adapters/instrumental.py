@@ -13,6 +13,7 @@ from kcm.adapters.estimate import (
     unit_diagonal,
 )
 from kcm.exceptions import DataError, UnsupportedModelError
+from kcm.moments.outcomes import TwoStages
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 
@@ -27,7 +28,8 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
     outcome = np.asarray(model.endog, float)
-    return _linear(fit, outcome, exog, gain, model.endog_names)
+    stages = TwoStages(instruments)
+    return _linear(fit, outcome, exog, gain, model.endog_names, instruments, outcomes=stages)
 
 
 def k_class(fit: Any) -> Estimate:
@@ -42,12 +44,17 @@ def k_class(fit: Any) -> Estimate:
     model, kappa = fit.model, _kappa(fit)
     exog, outcome, root = _iv_data(model)
     wexog = root * exog
-    projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
+    instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    projected = _project(wexog, root * instruments)
     bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
     gain = root * projected @ _inverse(bread, exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, _name(model), variance, exogenous)
+    # weights and an estimated kappa would have to be found anew with each first stage
+    plain = kappa == 1 and not exogenous and bool((root == root[0]).all())
+    stages = TwoStages(instruments) if plain else None
+    how = variance, exogenous, stages
+    return _linear(fit, outcome, exog, gain, _name(model), instruments, *how)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -60,11 +67,13 @@ def generalised_moments(fit: Any) -> Estimate:
     """
     model = fit.model
     exog, outcome, root = _iv_data(model)
-    instruments = root**2 * np.hstack([model.exog.ndarray, model.instruments.ndarray])
-    slope = instruments.T @ exog / len(exog)
+    instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    weighed = root**2 * instruments
+    slope = weighed.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
-    gain = instruments @ weighted.T @ _inverse(weighted @ slope, exog)
-    return _linear(fit, outcome, exog, gain, _name(model), reciprocal(root[:, 0] ** 2))
+    gain = weighed @ weighted.T @ _inverse(weighted @ slope, exog)
+    variance = reciprocal(root[:, 0] ** 2)
+    return _linear(fit, outcome, exog, gain, _name(model), instruments, variance)
 
 
 def _kappa(fit: Any) -> float:
@@ -123,8 +132,10 @@ def _linear(
     exog: Float[np.ndarray, "n p"],
     gain: Float[np.ndarray, "n p"],
     name: str,
+    instruments: Float[np.ndarray, "n m"],
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
+    outcomes: TwoStages | None = None,
 ) -> Estimate:
     index = exog @ np.asarray(fit.params, float)
     residuals = outcome - index
@@ -138,5 +149,7 @@ def _linear(
         estimator=type(fit.model).__name__.lstrip("_"),
         variance=variance,
         exogenous=exogenous,
+        instruments=instruments,
+        outcomes=outcomes,
         index=index,
     )

@@ -67,6 +67,7 @@ def moment_conditions(fit: Any) -> Estimate:
         moment=_described(model, residuals, theta),
         estimator=type(model).__name__,
         exogenous=False,
+        instruments=instruments,
         index=model.exog @ theta if _is_linear(model, residuals, theta) else None,
     )
 

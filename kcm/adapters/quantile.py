@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
 from kcm.exceptions import DataError
+from kcm.moments.outcomes import BinomialOutcomes
 
 __all__ = ["conditional_density", "quantile_regression", "subgradient_residuals"]
 
@@ -47,6 +48,7 @@ def quantile_regression(fit: Any) -> Estimate:
         moment=f"1{{{model.endog_names} <= x'b}} - {tau:g}",
         estimator="QuantReg",
         exogenous=False,  # the density is estimated row by row, from the outcome
+        outcomes=BinomialOutcomes(np.full(len(exog), tau), np.ones(len(exog))),
         index=index,
     )
 

@@ -18,7 +18,10 @@ __all__ = [
     "Roles",
     "design",
     "design_like",
+    "factor_texts",
     "formula_variables",
+    "learns_from_rows",
+    "regressor_variables",
     "uses_neighbouring_rows",
 ]
 
@@ -27,6 +30,10 @@ SIDES = ("response", "regressors", "conditioning")
 _FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
 _FEATURES = {"twosided", "multipart", "multistage"}
 _CONTRASTS = {"contr", "Treatment", "Sum", "Poly", "Helmert", "Diff"}
+_LEARNING = re.compile(
+    r"\b(center|scale|standardize|poly|bs|cr|cs|cc|te|hashed|basis_spline|cubic_spline"
+    r"|natural_cubic_spline|cyclic_cubic_spline)\s*\("
+)
 _SHIFTS = re.compile(r"\b(lag|shift|diff)\s*\(")
 
 
@@ -102,6 +109,33 @@ def formula_variables(formula: str, side: str) -> tuple[str, ...]:
     """
     factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
     return tuple(dict.fromkeys(name for factor in factors for name in _variables(factor)))
+
+
+def factor_texts(formula: str, side: str) -> tuple[str, ...]:
+    """Return the factors of one side of a formula as they are written.
+
+    Parameters
+    ----------
+    formula : str
+    side : {"response", "regressors", "conditioning"}
+        As for `formula_variables`.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    OptionError
+        As `formula_variables`.
+
+    Examples
+    --------
+    >>> factor_texts("y ~ 1 + np.log(x):z", "regressors")
+    ('1', 'np.log(x)', 'z')
+    """
+    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(str(factor.expr) for factor in factors))
 
 
 def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -188,6 +222,42 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
         return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}, na_action="ignore"))
 
 
+def regressor_variables(formula: str, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Name the raw variables behind each regressor of a formula.
+
+    Parameters
+    ----------
+    formula : str
+        As for `design`.
+    table : pandas.DataFrame
+        Complete rows.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        By the name of the column; none for an intercept.
+
+    Raises
+    ------
+    DataError
+        If the formula cannot be evaluated on `table`.
+
+    Examples
+    --------
+    >>> regressor_variables("y ~ a + I(a**2)", pd.DataFrame({"y": [0.0, 0.0], "a": [1.0, 2.0]}))
+    {'Intercept': (), 'a': ('a',), 'I(a ** 2)': ('a',)}
+    """
+    _, (regressors, *_) = _parse(formula)
+    matrix = _evaluate(regressors, table, formula)
+    return {
+        str(matrix.columns[j]): tuple(
+            dict.fromkeys(name for factor in term.factors for name in _variables(factor))
+        )
+        for term, columns in matrix.model_spec.term_indices.items()
+        for j in columns
+    }
+
+
 def uses_neighbouring_rows(formula: str) -> bool:
     """Tell whether a formula calls ``lag``, ``shift`` or ``diff``.
 
@@ -207,6 +277,27 @@ def uses_neighbouring_rows(formula: str) -> bool:
     (True, False)
     """
     return _SHIFTS.search(formula) is not None
+
+
+def learns_from_rows(formula: str) -> bool:
+    """Tell whether a formula calls a transform that computes something from all rows.
+
+    Parameters
+    ----------
+    formula : str
+        The formula, or a part of it.
+
+    Returns
+    -------
+    bool
+        True if other rows would change what the formula means.
+
+    Examples
+    --------
+    >>> learns_from_rows("y ~ center(x)"), learns_from_rows("y ~ centered + np.log(x)")
+    (True, False)
+    """
+    return _LEARNING.search(formula) is not None
 
 
 def _parse(formula: object) -> tuple[Any, tuple[Any, ...]]:

@@ -32,18 +32,27 @@ class Projections:
         What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
     slopes : ndarray of shape (n, p)
         S_i' mu_(-i)(x_i), whose mean is c.
+    root : ndarray of shape (k, p)
+        R with R'R the covariance of a theta from another sample, whose error adds c'R'R c to the
+        variance; no rows where theta was estimated here or is known.
     """
 
     terms: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     bias: Float[np.ndarray, " n"]
     slopes: Float[np.ndarray, "n p"]
+    root: Float[np.ndarray, "k p"]
 
     def norm(self, codes: Int[np.ndarray, " n"]) -> NormEstimate:
         """Return the estimate of the squared norm; the rows of a cluster are dependent."""
         uncorrected = float(self.terms.mean())
         value = uncorrected - float(self.bias.mean())
-        return NormEstimate(value, 2 * standard_error(self.errors, codes), uncorrected)
+        own = standard_error(self.errors, codes)
+        return NormEstimate(value, 2 * self.with_theta(own, self.slopes.mean(axis=0)), uncorrected)
+
+    def with_theta(self, error: float, slope: Float[np.ndarray, " p"]) -> float:
+        """Add the error of a theta from another sample to a standard error; `slope` is in theta."""
+        return float(np.hypot(error, np.linalg.norm(self.root @ slope)))
 
 
 def projections(
@@ -68,13 +77,16 @@ def projections(
     witness = smoothed[:, :q] / (n - 1)
     terms = np.sum(moment.residuals * witness, axis=1)
     slopes = np.einsum("iqp,iq->ip", jacobian, witness)
-    errors = terms + total_influence(moment) @ slopes.mean(axis=0)
-    bias = _bias(contract(moment, gram, "U", codes), codes)
-    return Projections(terms, errors - errors.mean(), bias, slopes)
+    form = contract(moment, gram, "U", codes)
+    root = form.border.root if moment.from_another_sample else np.zeros((0, slopes.shape[1]))
+    errors = terms.copy()
+    if not moment.from_another_sample:
+        errors += total_influence(moment) @ slopes.mean(axis=0)
+    return Projections(terms, errors - errors.mean(), _bias(form, codes), slopes, root)
 
 
 def total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
-    """Return the influence summed over components; without columns where theta is known."""
+    """Return the influence summed over components; no columns where theta is not from here."""
     if moment.influence is None:
         return np.zeros((moment.n_obs, 0))
     return moment.influence.sum(axis=1)
@@ -83,7 +95,7 @@ def total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
 def _bias(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return the mean of the law by rows: the diagonal of B, and e by squared residuals.
 
-    The diagonal of a cluster goes to its rows in equal parts.
+    The diagonal of a cluster goes to its rows in equal parts, and that of a border to all rows.
     """
     c = contraction
     squares = np.sum(c.moment.residuals**2, axis=1)
@@ -92,7 +104,8 @@ def _bias(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.nd
     else:
         kept = (c.gram.diagonal() - c.removed) * np.sum(c.scaled_residuals**2, axis=1)
         diagonal = c.factor * (kept + 2 * np.sum(c.projection * c.scaled_influence, axis=1))
-    return diagonal + c.shift.value * c.factor * squares
+    beside = float(np.trace(c.border.corner)) / c.n_obs
+    return diagonal + beside + c.shift.value * c.factor * squares
 
 
 def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]) -> float:

@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from kcm._tiles import bucket, padded_points
 from kcm.gram.blocks import gram_block
+from kcm.gram.cost import value_cost
 from kcm.gram.execution import Execution, Precision, double_arithmetic
 from kcm.gram.operator import GramOperator
+from kcm.gram.pieces import CHUNK
 from kcm.kernels import Kernel
 
 __all__ = ["HeldGram", "held_grams"]
@@ -24,7 +26,7 @@ MOST_NUMBERS = 2**21
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeldGram(GramOperator):
     """The exact Gram matrix of a small sample, held as 8 n^2 bytes.
 
@@ -91,7 +93,7 @@ def held_grams(
     """
     found: dict[int, HeldGram] = {}
     for places in _alike(kernels, points):
-        room = _room(len(points[places[0]]))
+        room = _room(len(points[places[0]]), value_cost(kernels[places[0]]))
         for start in range(0, len(places), room):
             part = places[start : start + room]
             values = _together([kernels[k] for k in part], [points[k] for k in part], room)
@@ -100,8 +102,9 @@ def held_grams(
     return [found[k] for k in range(len(kernels))]
 
 
-def _room(n: int) -> int:
-    return max(1, min(MOST_SAMPLES, MOST_NUMBERS // bucket(n) ** 2))
+def _room(n: int, cost: int) -> int:
+    most = min(MOST_NUMBERS, int(CHUNK / cost))
+    return max(1, min(MOST_SAMPLES, most // bucket(n) ** 2))
 
 
 def _alike(

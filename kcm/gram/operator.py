@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._records import one_line
 from kcm.gram.contractions import product, quadratic_forms
 from kcm.gram.execution import Execution, Precision
 from kcm.gram.matrices import diagonal
@@ -40,6 +41,9 @@ class GramOperator(abc.ABC):
     points: Float[np.ndarray, "n d"]
     execution: Execution
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
     @abc.abstractmethod
     def diagonal(self) -> Float[np.ndarray, " n"]:
         """Return k(x_i, x_i)."""
@@ -57,6 +61,10 @@ class GramOperator(abc.ABC):
     def inner(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
         """Return F'V, F the factor of K; without rows where it has none."""
         return np.zeros((0, v.shape[1]))
+
+    def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
+        """Return F A for A with a row per column of F; zeros where K has no factor."""
+        return np.zeros((len(self.points), inner.shape[1]))
 
     @abc.abstractmethod
     def within(
@@ -96,7 +104,7 @@ class Contracted:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TiledGram(GramOperator):
     """The exact Gram matrix, visited in tiles and never held.
 

@@ -15,13 +15,12 @@ from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
 from kcm.kernels.linear_index import LinearIndex
 from kcm.kernels.stationary import Gaussian, Laplace
 
-__all__ = ["for_frame", "for_kinds", "n_scales", "scales_for_kinds"]
+__all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 
 # Multiples of the median heuristic in the adaptive test; docs/power.md compares them with others.
 # Each Gram matrix is a power of the widest of its family.
 GAUSSIAN_SCALES = (0.25, 1.0, 2.0)
 LAPLACE_SCALES = (1.0, 2.0)
-N_SCALES = len(GAUSSIAN_SCALES) + len(LAPLACE_SCALES)
 # Continuous columns from which on kernels of one column and of the index are among them.
 MANY_COLUMNS = 8
 
@@ -82,25 +81,6 @@ def for_kinds(kinds: Sequence[str]) -> Kernel:
     return _product(kinds, Gaussian())
 
 
-def n_scales(kinds: Sequence[str]) -> int:
-    """Return the largest number of kernels that `scales_for_kinds` returns.
-
-    Parameters
-    ----------
-    kinds : sequence of {"continuous", "unordered", "ordered"}
-        One per column, at least one.
-
-    Examples
-    --------
-    >>> n_scales(["continuous"]), n_scales(["continuous"] * 8), n_scales(["unordered"])
-    (5, 7, 1)
-    """
-    n_continuous = list(kinds).count("continuous")
-    if not n_continuous:
-        return 1
-    return N_SCALES if n_continuous < MANY_COLUMNS else N_SCALES + 2
-
-
 def scales_for_kinds(
     kinds: Sequence[str],
     x: Float[np.ndarray, "n d"],
@@ -122,8 +102,8 @@ def scales_for_kinds(
     tuple of Kernel
         With the Gaussian at 1/4, 1 and 2 times the median heuristic, and with the Laplace kernel
         at 1 and 2 times; one kernel where no column is continuous. From eight continuous columns
-        on also with the sum of Laplace kernels of one column each, and with a Gaussian of the linear
-        function of the columns closest to the index, where it explains half of it.
+        on also with the sum of Laplace kernels of one column each, and with a Gaussian of the
+        linear function of the columns closest to the index, where it explains half of it.
 
     Examples
     --------

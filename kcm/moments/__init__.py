@@ -1,6 +1,7 @@
 """Conditional moments: as a model states them, bound to data, and evaluated at an estimate."""
 
 from kcm.moments.binding import BoundMoment, MomentValues
+from kcm.moments.checks import check_own_sample
 from kcm.moments.conditional import ConditionalMoment, Moment
 from kcm.moments.derived import combined_moment, marginal_moment
 from kcm.moments.fitted import (
@@ -34,6 +35,7 @@ __all__ = [
     "ParameterTree",
     "Scaled",
     "as_blocks",
+    "check_own_sample",
     "check_spans_constant",
     "combined_moment",
     "corrected_scale",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
+from kcm.moments.checks import check_own_sample
 from kcm.moments.fitted import FittedMoment
 from kcm.moments.scaling import scaled_influence
 
@@ -68,7 +69,8 @@ def combined_moment(
     Raises
     ------
     DataError
-        When rows, conditioning variables or components differ.
+        When rows, conditioning variables or components differ, or a theta was estimated on
+        another sample.
 
     Examples
     --------
@@ -78,6 +80,8 @@ def combined_moment(
     True
     """
     _check_same(first, second)
+    check_own_sample(first, "the comparison of two moments")
+    check_own_sample(second, "the comparison of two moments")
     labels = replace(
         first.labels,
         moment=_joint_words(first.labels.moment, second.labels.moment, sign),

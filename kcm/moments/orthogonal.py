@@ -33,11 +33,11 @@ def orthogonal_moment(moment: FittedMoment) -> FittedMoment:
     .. math:: \psi \to P\psi, \quad P = I - S(S'S)^{-1}S', \qquad
         \ell_{ic} = -(S'S/n)^{-1} S_{ic}\, \psi_{ic}, \qquad s_{ic}^2 = P_{ic,ic},
 
-    with the scale that `leverage_scale` makes of s^2. S is the jacobian with the n q components of all rows below each other: a system is projected
-    jointly. A multiplier draw of the new moment is P (w o P psi). For least squares with equal
-    weights nothing changes. For others P psi has lost what the estimate left of the span of S,
-    and the law what the estimate would move: any estimator that is root-n consistent will do
-    (Escanciano 2024), and the test can be more powerful.
+    with the scale that `leverage_scale` makes of s^2, and S the jacobian with the n q components of
+    all rows below each other: a system is projected jointly. A multiplier draw of the new moment is
+    P (w o P psi). For least squares with equal weights nothing changes. For others P psi has lost
+    what the estimate left of the span of S, and the law what the estimate would move: any estimator
+    that is root-n consistent will do (Escanciano 2024), and the test can be more powerful.
 
     Parameters
     ----------
@@ -95,6 +95,7 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
         scale,
         replace(moment.labels, theta=f"{moment.labels.theta}; orthogonal projection"),
         gain.reshape(n, q, p),
+        outcomes=moment.outcomes,
         index=moment.index,
     )
 

@@ -98,7 +98,7 @@ def scaled_moment(moment: FittedMoment, codes: Int[np.ndarray, " n"] | None = No
     A moment without `scale` is taken as it is.
     """
     independent = codes is None or int(codes.max()) + 1 == len(codes)
-    if independent or moment.scale is None or moment.jacobian is None:
+    if independent or moment.scale is None or moment.jacobian is None or moment.influence is None:
         return Scaled(scaled_residuals(moment), scaled_influence(moment))
     assigned = codes if codes is not None else np.arange(moment.n_obs)
     residuals = _cluster_residuals(moment, moment.jacobian, assigned)

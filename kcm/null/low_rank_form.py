@@ -24,8 +24,9 @@ from kcm._tiles import bucket
 from kcm.contraction import Contraction, projection
 from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
-from kcm.low_rank_gram import LowRankGram, low_rank_of
+from kcm.low_rank_gram import LowRankGram, low_rank_of, whole_factor
 from kcm.moments import Scaled
+from kcm.null.leading_spectrum import Spectrum
 from kcm.shift import whitening
 
 __all__ = [
@@ -45,6 +46,8 @@ SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
 NO_SKEWNESS = 1e-5
 COLUMNS = 32
+# Eigenvalues that enter the law one by one.
+N_LEADING = 128
 
 
 @final
@@ -86,11 +89,26 @@ class LowRankSums:
         tr B.
     squares, cubes : float
         tr B_0^2 and tr B_0^3.
+    eigenvalues : ndarray of shape (k,)
+        Those of H J H', from the largest in absolute value on.
+    largest_own : float
+        Largest diagonal entry of H J H', which B_0 has not: no eigenvalue moves by more.
     """
 
     trace: float
     squares: float
     cubes: float
+    eigenvalues: Float[np.ndarray, " k"]
+    largest_own: float
+
+    def spectrum(self) -> Spectrum:
+        """Return what is known of the eigenvalues of B_0."""
+        values = self.eigenvalues[:N_LEADING]
+        others = np.abs(self.eigenvalues[N_LEADING:]) + self.largest_own
+        errors = np.full(len(values), self.largest_own)
+        powers = self.squares, self.cubes, 0.0
+        beyond = float(np.sum(others**4)), float(others.max(initial=0.0))
+        return Spectrum(values, errors, *powers, *beyond)
 
 
 def low_rank_form(contraction: Contraction) -> LowRankForm:
@@ -103,7 +121,7 @@ def low_rank_form(contraction: Contraction) -> LowRankForm:
     unit = size_of(c)
     squares = np.sum((c.scaled_residuals / unit) ** 2, axis=1)
     excess = squares * (gram.residual - c.removed)
-    numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
+    numbers = {k: v.astype(gram.dtype, copy=False) for k, v in rows.items()}
     return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, unit)
 
 
@@ -138,7 +156,19 @@ def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSum
         trace=float(f * (own.sum() + form.excess.sum())),
         squares=float(f**2 * squares),
         cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
+        eigenvalues=f * _leading_eigenvalues(inner, p),
+        largest_own=float(f * np.abs(own).max()),
     )
+
+
+def _leading_eigenvalues(inner: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray, " j"]:
+    """Return eigenvalues of H J H' from H'H: those of R J R' with R'R = H'H, columns of size 1."""
+    sizes = np.sqrt(np.diag(inner))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    values, vectors = np.linalg.eigh(inner / sizes / sizes[:, None])
+    root = np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors * sizes[:, None]).T
+    found = np.linalg.eigvalsh(root @ exchanged(root, p).T)
+    return found[np.argsort(-np.abs(found), kind="stable")]
 
 
 def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
@@ -162,7 +192,7 @@ def low_rank_draws(
 def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m k"]:
     """Return H with its rows added up within clusters."""
     gram, m = form.gram, int(codes.max()) + 1
-    columns = form.moved.shape[0] * gram.factor.shape[2]
+    columns = form.moved.shape[0] * gram.columns
     gram.check_grouped(m, columns)
     tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
     shared = form.moved, np.zeros((bucket(m), 0))
@@ -212,7 +242,7 @@ def _directions(
 def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.ndarray, " n"]:
     """Return the sums of squares of the rows of H V."""
     gram = form.gram
-    shared = form.moved, roots.astype(gram.factor.dtype)
+    shared = form.moved, roots.astype(gram.dtype)
     found = gram.over_rows(visit_squares, shared, form.rows, roots.shape[1])
     return fetched(found.rows, gram.layout, len(gram.points))
 
@@ -251,7 +281,7 @@ def _in_units(
 
 def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:
     """Return a tile of H, in the precision of the factor."""
-    factor, influence = tile["factor"], tile["influence"]
+    factor, influence = whole_factor(tile), tile["influence"]
     components = zip(tile["residuals"].T, moved.astype(factor.dtype), strict=True)
     seen = [r[:, None] * factor + influence @ part for r, part in components]
     return jnp.hstack([*seen, tile["projection"], influence])

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from kcm.contraction import Contraction
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
 from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
@@ -75,7 +75,18 @@ def studentized_drawer(contraction: Contraction) -> Draws:
 
     They come in the units of the statistic T: tr B + sd (T* - tr B*) / sd*, with tr B and sd of the
     sample, so that a draw reaches T where (T* - tr B*) / sd* reaches (T - tr B) / sd.
+
+    Raises
+    ------
+    OptionError
+        Where theta was estimated on another sample.
     """
+    if contraction.moment.from_another_sample:
+        raise OptionError(
+            "`studentize=True` finds mean and variance anew from the refitted residuals of each "
+            "draw, and this theta was estimated on another sample, where nothing is refitted; "
+            "leave `studentize` out."
+        )
     kernel = projected_kernel(contraction)
     sample = form_moments(kernel, contraction.moment.residuals[:, :, None])
     if not sample.sd[0] > 0:
