@@ -48,11 +48,13 @@ class KCMTest:
     kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" takes Gaussians at 1/4, 1 and 2 times the median heuristic, and Laplace kernels
         at 1 and 2 times (times the kernels of categories), so that slow, fast and local
-        departures are found, and combines their p-values: by the Cauchy combination, or with
-        a bootstrap null by the smallest p-value in the same draws. A list of kernels is combined
-        in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with the median
-        heuristic on the conditioning columns; where some hold categories, strings or booleans, the
-        product kernel of `kcm.kernels.for_frame`.
+        departures are found; from eight numeric columns on also an `Additive` kernel, and a
+        `LinearIndex` kernel of the index of the fit, where the moment has one that is close to a
+        linear function of the columns. It combines their p-values: by the Cauchy combination, or
+        with a bootstrap null by the smallest p-value in the same draws. A list of kernels is
+        combined in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with
+        the median heuristic on the conditioning columns; where some hold categories, strings or
+        booleans, the product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
@@ -279,7 +281,7 @@ def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     kinds = moment.labels.kinds
     _check_sizes(moment, given)
     if is_adaptive(given):
-        given = scales_for_kinds(kinds, moment.conditioning)
+        given = scales_for_kinds(kinds, moment.conditioning, moment.index)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)

@@ -155,4 +155,5 @@ def _maximum_likelihood(
         variance=variance,
         exogenous=True,
         outcomes=outcomes,
+        index=np.asarray(model.predict(params, which="linear"), float),
     )

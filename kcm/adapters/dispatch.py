@@ -95,6 +95,7 @@ def fitted_moment(
         gain,
         estimate.variance,
         estimate.outcomes,
+        index=estimate.index,
     )
 
 

@@ -58,6 +58,8 @@ class Estimate:
         Of an estimate by instruments, the exogenous regressors included; unweighted.
     outcomes : Outcomes or TwoStages, optional
         How the outcome is drawn when the model is right. Default: by errors of any law.
+    index : ndarray of shape (n,), optional
+        x'b, or the linear predictor with its offset; None where the model has none.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -70,6 +72,7 @@ class Estimate:
     exogenous: bool | None = None
     instruments: Float[np.ndarray, "n m"] | None = None
     outcomes: Outcomes | TwoStages | None = None
+    index: Float[np.ndarray, " n"] | None = None
 
 
 def check_has_data(model: Any) -> None:

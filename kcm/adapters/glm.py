@@ -62,6 +62,7 @@ def generalised_linear_model(fit: Any) -> Estimate:
         variance=_repeat(reciprocal(precision), repeats),
         exogenous=True,
         outcomes=_outcomes(fit, _repeat(mean, repeats), repeats),
+        index=_repeat(np.asarray(model.predict(params, which="linear"), float), repeats),
     )
 
 

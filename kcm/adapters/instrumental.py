@@ -137,7 +137,8 @@ def _linear(
     exogenous: bool = False,
     outcomes: TwoStages | None = None,
 ) -> Estimate:
-    residuals = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
     return Estimate(
         residuals=residuals,
@@ -150,4 +151,5 @@ def _linear(
         exogenous=exogenous,
         instruments=instruments,
         outcomes=outcomes,
+        index=index,
     )

@@ -34,7 +34,8 @@ def least_squares(fit: Any) -> Estimate:
             f"`fit` explains {outcome.shape[1]} outcomes at once; fit one equation per outcome and "
             "join their moments with kcm.stack_equations."
         )
-    residuals = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
     weights = _weights(model)
     gain, basis = _gain(exog, weights)
@@ -50,6 +51,7 @@ def least_squares(fit: Any) -> Estimate:
         estimator=type(model).__name__,
         variance=reciprocal(weights),
         exogenous=True,
+        index=index,
     )
 
 

@@ -33,7 +33,8 @@ def quantile_regression(fit: Any) -> Estimate:
     model, tau = fit.model, float(fit.q)
     check_has_data(model)
     exog, outcome = np.asarray(model.exog, float), np.asarray(model.endog, float)
-    errors = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    errors = outcome - index
     check_not_exact(errors, outcome, _ROUNDING)
     psi = subgradient_residuals(errors, exog, tau)
     _check_solved(psi, exog, tau)
@@ -48,6 +49,7 @@ def quantile_regression(fit: Any) -> Estimate:
         estimator="QuantReg",
         exogenous=False,  # the density is estimated row by row, from the outcome
         outcomes=BinomialOutcomes(np.full(len(exog), tau), np.ones(len(exog))),
+        index=index,
     )
 
 

@@ -80,7 +80,7 @@ def check_rows(moment: "FittedMoment") -> None:
     n = len(moment.residuals)
     if n < 3:
         raise DataError(f"`residuals` has {n} rows; a test needs at least 3.")
-    for argument in ("conditioning", "jacobian", "influence", "scale", "gain", "variance"):
+    for argument in ("conditioning", "jacobian", "influence", "scale", "gain", "variance", "index"):
         value = getattr(moment, argument)
         if value is not None and len(value) != n:
             raise DataError(

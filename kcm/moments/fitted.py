@@ -119,6 +119,10 @@ class FittedMoment(eqx.Module):
     influence_sample : array_like of shape (n1, p), optional
         The influence of each of the n1 rows of that other sample, as `influence` scaled so that
         theta_hat - theta is close to its mean. It gives the `covariance`, sum_j l_j l_j' / n1^2.
+    index : array_like of shape (n,) or (n, k), optional
+        What the model makes of the regressors, such as x'b or the linear predictor: the adaptive
+        test looks for departures along it where there are many conditioning columns. Adapters
+        give it; it changes nothing else. Default: none.
 
     Attributes
     ----------
@@ -170,6 +174,7 @@ class FittedMoment(eqx.Module):
     variance: Float[np.ndarray, "n q"] | None
     outcomes: Outcomes | TwoStages | None = eqx.field(static=True)
     covariance: Float[np.ndarray, "p p"] | None
+    index: Float[np.ndarray, "n k"] | None
 
     def __init__(
         self,
@@ -185,6 +190,7 @@ class FittedMoment(eqx.Module):
         covariance: Any = None,
         *,
         influence_sample: Any = None,
+        index: Any = None,
     ) -> None:
         parts = _matched(
             {
@@ -195,6 +201,7 @@ class FittedMoment(eqx.Module):
                 "scale": scale,
                 "gain": gain,
                 "variance": variance,
+                "index": index,
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
@@ -212,6 +219,7 @@ class FittedMoment(eqx.Module):
             None if variance is None else as_float_columns(parts["variance"], "variance")
         )
         self.outcomes = outcomes
+        self.index = None if index is None else as_float_columns(parts["index"], "index")
 
     def __check_init__(self) -> None:
         check_estimate(self)

@@ -96,6 +96,7 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
         replace(moment.labels, theta=f"{moment.labels.theta}; orthogonal projection"),
         gain.reshape(n, q, p),
         outcomes=moment.outcomes,
+        index=moment.index,
     )
 
 
