@@ -100,8 +100,8 @@ def test_tiles_of_an_expensive_kernel_are_the_whole(kernel, monkeypatch):
     x = np.random.default_rng(0).normal(size=(150, 2))
     resolved = kernel.resolve(x)
     whole, edge = kcm.gram.matrix(resolved, x), kcm.gram.cross(resolved, x, x[:70])
-    for module in (cost, matrices):
-        monkeypatch.setattr(module, "CHUNK", 1e5)
+    monkeypatch.setattr(cost, "CHUNK", 1e5)
+    monkeypatch.setattr(matrices, "CHUNK", 1e5)
     np.testing.assert_allclose(kcm.gram.matrix(resolved, x), whole, rtol=1e-13)
     np.testing.assert_allclose(kcm.gram.cross(resolved, x, x[:70]), edge, rtol=1e-13)
 
