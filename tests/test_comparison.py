@@ -116,7 +116,7 @@ def moment(rng):
 # Fit -> the classical tests that it has.
 FITS = {
     ols: REGRESSION,
-    wls: ["RESET", "rainbow", "Harvey-Collier", "Breusch-Pagan"],
+    wls: ["RESET", "RESET classical", "rainbow", "Harvey-Collier", "Breusch-Pagan"],
     glm: [],
     logit: [],
     poisson: [],
@@ -406,7 +406,7 @@ class TestSummary:
 
     def test_nothing_computed(self, rng):
         summary = kcm.compare_tests(logit(rng), REGRESSION).summary()
-        assert "Not computed, RESET, rainbow, Harvey-Collier" in str(summary)
+        assert "Not computed, RESET, RESET classical, rainbow" in str(summary)
         assert summary.as_html()
         assert summary.as_latex()
 

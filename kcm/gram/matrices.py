@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._tiles import padded_points
+from kcm._tiles import ROUNDING, padded_points
 from kcm._validation import as_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
@@ -18,6 +18,10 @@ from kcm.kernels._scaled import everywhere_by_differences
 
 __all__ = ["check_kernel", "cross", "cross_block", "diagonal", "matrix", "pairwise"]
 
+# Of the work of a piece: values that are held take longer, for the memory they need.
+SHARE = 0.04
+# Rows of a tile of such a matrix.
+HELD_ROWS = 2_048
 # So many ranges of the sample outside of it, a point is far away.
 MUCH = 4
 
@@ -137,13 +141,24 @@ def cross_block(
 
 def _is_long(kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> bool:
     """Tell whether one call would keep an interrupt waiting."""
-    return len(x) * len(y) * value_cost(kernel) > 2 * CHUNK
+    work = len(x) * len(y) * value_cost(kernel)
+    return work > SHARE * CHUNK and max(len(x), len(y)) > _most_held_rows(kernel)
+
+
+def _most_held_rows(kernel: Kernel) -> int:
+    return min(HELD_ROWS, most_rows(kernel))
+
+
+def _tile_rows(kernel: Kernel, n: int) -> int:
+    """Return the rows of equal tiles, as few of them as there may be."""
+    count = -(-n // _most_held_rows(kernel))
+    return -(-n // (count * ROUNDING)) * ROUNDING
 
 
 def _by_tiles(
     kernel: Kernel, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
 ) -> Float[np.ndarray, "n m"]:
-    rows, values = most_rows(kernel), np.empty((len(x), len(y)))
+    rows, values = _tile_rows(kernel, max(len(x), len(y))), np.empty((len(x), len(y)))
     for i in range(0, len(x), rows):
         for j in range(0, len(y), rows):
             a, b = x[i : i + rows], y[j : j + rows]
@@ -152,7 +167,7 @@ def _by_tiles(
 
 
 def _symmetric_by_tiles(kernel: Kernel, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
-    rows, values = most_rows(kernel), np.empty((len(x), len(x)))
+    rows, values = _tile_rows(kernel, len(x)), np.empty((len(x), len(x)))
     for i in range(0, len(x), rows):
         for j in range(i, len(x), rows):
             tile = _tile(kernel, x[i : i + rows], x[j : j + rows], rows)

@@ -15,6 +15,7 @@ from kcm.kernels._distances import half_squares, reach, squared_distance
 from kcm.kernels._parameters import Numbers
 from kcm.kernels.bandwidth import (
     Bandwidth,
+    BandwidthRule,
     MedianHeuristic,
     as_bandwidth,
     check_bandwidth,
@@ -29,11 +30,13 @@ __all__ = [
     "MatrixDistances",
     "everywhere_by_differences",
     "measures_distances",
+    "with_lengths",
 ]
 
 # Distances, in bandwidths, up to which a product of matrices gives their squares to some 1e-11.
 FARTHEST = 2.0**8.5
 Distances = TypeVar("Distances", bound="MatrixDistances")
+Lengthy = TypeVar("Lengthy", bound="BandwidthKernel")
 
 
 class MatrixDistances(Kernel):
@@ -84,6 +87,13 @@ def measures_distances(kernel: Kernel) -> bool:
     return any(map(has_lengths, jax.tree.leaves(kernel, is_leaf=has_lengths)))
 
 
+def with_lengths(kernel: Lengthy, bandwidth: Numbers) -> Lengthy:
+    """Return a kernel with the numbers of its rule; one that has numbers stays as it is."""
+    if not isinstance(kernel.bandwidth, BandwidthRule):
+        return kernel
+    return dataclasses.replace(kernel, bandwidth=bandwidth)
+
+
 class BandwidthKernel(Kernel):
     """A kernel with one length, or one per column, or a rule that finds them."""
 
@@ -93,8 +103,7 @@ class BandwidthKernel(Kernel):
         check_bandwidth(self.bandwidth)
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        resolved: Kernel = dataclasses.replace(self, bandwidth=resolve_bandwidth(self.bandwidth, x))
-        return resolved
+        return with_lengths(self, resolve_bandwidth(self.bandwidth, x))
 
 
 class DistanceKernel(MatrixDistances, BandwidthKernel):
@@ -109,7 +118,7 @@ class DistanceKernel(MatrixDistances, BandwidthKernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         bandwidth = resolve_bandwidth(self.bandwidth, x)
-        return self._with_digits(dataclasses.replace(self, bandwidth=bandwidth), x, bandwidth)
+        return self._with_digits(with_lengths(self, bandwidth), x, bandwidth)
 
     @abc.abstractmethod
     def of_half_squares(self, half_squares: Float[Array, "..."]) -> Float[Array, "..."]:

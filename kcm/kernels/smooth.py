@@ -1,6 +1,5 @@
 """The kernel of smooth specification tests."""
 
-import dataclasses
 from typing import Literal, final
 
 import equinox as eqx
@@ -12,7 +11,7 @@ from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._distances import half_squares
 from kcm.kernels._exponential import exponential
-from kcm.kernels._scaled import BandwidthKernel, MatrixDistances
+from kcm.kernels._scaled import BandwidthKernel, MatrixDistances, with_lengths
 from kcm.kernels._shapes import SHAPES, density
 from kcm.kernels.bandwidth import (
     Bandwidth,
@@ -88,4 +87,4 @@ class Smooth(MatrixDistances, BandwidthKernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         bandwidth = resolve_bandwidth(self.bandwidth, x)
-        return self._with_digits(dataclasses.replace(self, bandwidth=bandwidth), x, bandwidth)
+        return self._with_digits(with_lengths(self, bandwidth), x, bandwidth)

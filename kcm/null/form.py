@@ -27,6 +27,8 @@ from kcm.null.low_rank_form import form_factor, low_rank_form, low_rank_matrix, 
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 
+# Rows of a large matrix that are worked on in one call.
+ROWS = 1_000
 # Largest cluster for which the tiles can hold whole clusters.
 MAX_CLUSTER = 4_096
 
@@ -75,11 +77,12 @@ def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
     )
     form = values.copy()
     np.fill_diagonal(form, np.diag(values) - c.removed)
-    form *= c.scaled_residuals @ c.scaled_residuals.T
-    moved = c.projection @ c.scaled_influence.T
-    form += moved
-    form += moved.T
-    form *= c.factor
+    for first in range(0, len(form), ROWS):  # an interrupt is heard between two blocks
+        rows = slice(first, first + ROWS)
+        form[rows] *= c.scaled_residuals[rows] @ c.scaled_residuals.T
+        form[rows] += c.projection[rows] @ c.scaled_influence.T
+        form[rows] += c.scaled_influence[rows] @ c.projection.T
+        form[rows] *= c.factor
     return form
 
 
