@@ -131,7 +131,7 @@ def _of_leading_eigenvalues(
     same = PearsonIII(law.mean, law.sd, law.skewness)
     low, high = _of_cumulants(same, statistic, bounds)
     middle = same.pvalue(statistic)
-    least, most = law.computation_interval(statistic)
+    least, most = law.computation_interval(statistic, law.pvalue(statistic))
     if not middle > 0:
         return 0.0, 1.0
     return least * low / middle, min(most * high / middle, 1.0)

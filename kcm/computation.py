@@ -262,7 +262,7 @@ def exact_outcome(
     contraction = checked_contraction(moment, gram, statistic, codes)
     law = null.distribution(contraction, rng)
     pvalue = law.pvalue(contraction.statistic)
-    interval = law.computation_interval(contraction.statistic)
+    interval = law.computation_interval(contraction.statistic, pvalue)
     certificate = Certificate("exact", None, 0.0, True, interval)
     return Outcome(contraction, law, certificate, pvalue)
 

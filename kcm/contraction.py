@@ -160,7 +160,9 @@ def contract(
     smoothed = found.smoothed - removed[:, None] * columns
     width = jacobian.shape[1] * jacobian.shape[2]
     moved = projection(scaled, jacobian, smoothed[:, :width].reshape(jacobian.shape))
-    value = shift(gram, overlap, Smoothed(columns, smoothed, found.inner), removed, clusters)
+    value = shift(
+        gram, overlap, Smoothed(columns, smoothed, found.inner), diagonal, removed, clusters
+    )
     return Contraction(
         gram,
         gram,

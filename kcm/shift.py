@@ -118,6 +118,7 @@ def shift(
     gram: GramOperator,
     overlap: Overlap,
     found: Smoothed,
+    diagonal: Float[np.ndarray, " n"],
     removed: Float[np.ndarray, " n"],
     codes: Int[np.ndarray, " n"] | None,
 ) -> float:
@@ -128,6 +129,8 @@ def shift(
     gram : GramOperator
     overlap : Overlap
     found : Smoothed
+    diagonal : ndarray of shape (n,)
+        Of K.
     removed : ndarray of shape (n,)
         What K_0 has less than K on the diagonal.
     codes : ndarray of int, shape (n,), or None
@@ -136,7 +139,7 @@ def shift(
     squares = identity_squares(overlap, codes)
     if not squares > ROUNDING * len(removed):
         return 0.0
-    return _products_with_form(gram, overlap, found, removed, codes) / squares
+    return _products_with_form(gram, overlap, found, (diagonal, removed), codes) / squares
 
 
 def law_shift(
@@ -170,7 +173,7 @@ def _products_with_form(
     gram: GramOperator,
     overlap: Overlap,
     found: Smoothed,
-    removed: Float[np.ndarray, " n"],
+    diagonals: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
     codes: Int[np.ndarray, " n"] | None,
 ) -> float:
     """Return sum_{g != h} (B / f)_gh G_gh for B / f = K_0 o (r r') + D l' + l D'.
@@ -184,7 +187,7 @@ def _products_with_form(
     (B / f)_gg = sum_{i, j in g} K_0,ij r_i'r_j + 2 D_g'l_g.
     """
     r, (n, q) = overlap.residuals, overlap.residuals.shape
-    p = overlap.given.shape[1]
+    p, (diagonal, removed) = overlap.given.shape[1], diagonals
     own = _own_entries(overlap)
     pulled = _by_component(r, overlap.total_rows)
     # gamma_g = G_gg weighs the diagonal, which is taken off again
@@ -208,7 +211,9 @@ def _products_with_form(
         + 2 * _dot(to_rows, overlap.given.T @ overlap.total_given)
         + 2 * _dot(to_given, mixed.T)
     )
-    sums = gram.within(r, own, codes) - float(removed * own @ np.sum(r**2, axis=1))
+    squares = own * np.sum(r**2, axis=1)
+    sums = -float(removed @ squares)
+    sums += float(diagonal @ squares) if codes is None else gram.within(r, own, codes)
     return total - sums - 2 * float(np.trace(to_weighed))
 
 

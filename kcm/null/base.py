@@ -59,12 +59,11 @@ class NullDistribution(abc.ABC):
         """
         return None
 
-    def computation_interval(self, t: float) -> tuple[float, float]:
+    def computation_interval(self, t: float, pvalue: float) -> tuple[float, float]:
         """Return an interval of P(T >= t), by what the computation of the law left out.
 
-        Without width, as here, for a law that is computed in full.
+        Without width, as here, for a law that is computed in full. `pvalue` is `self.pvalue(t)`.
         """
-        pvalue = self.pvalue(t)
         return pvalue, pvalue
 
 

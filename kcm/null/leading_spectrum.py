@@ -127,13 +127,12 @@ class LeadingSpectrum(NullDistribution):
         """Return the upper `level` quantile."""
         return self.mean + self.unit * self.law().critical_value(level)
 
-    def computation_interval(self, t: float) -> tuple[float, float]:
+    def computation_interval(self, t: float, pvalue: float) -> tuple[float, float]:
         """Return what P(T >= t) lies between, by what is known of the eigenvalues.
 
         A tail nearer to the mean bounds one farther out, where less is known.
         """
         law, x = self.law(), (t - self.mean) / self.unit
-        pvalue = law.pvalue(x)
         if x <= 0:
             return pvalue, pvalue
         change = _largest_change(self.spectrum, law, x)
