@@ -74,15 +74,20 @@ def error_laws(
 
 
 def residual_errors(moment: FittedMoment) -> Float[np.ndarray, "n k"]:
-    """Return the residuals at the size of errors, those of the first stage beside them."""
+    """Return the residuals that each row has when it is left out, those of the first stage beside.
+
+    They are psi_i / s_i^2 to first order, as in HC3. HC4 makes them too large at leverage points,
+    and the rates of a law that does not hold too high: .41 for .24 on lognormal regressors.
+    """
     errors = moment.residuals
     if moment.jacobian is not None and moment.gain is not None:
-        errors = errors / leverage_scale(moment.jacobian, moment.gain, moment.variance)
+        how = moment.jacobian, moment.gain, moment.variance
+        errors = errors / leverage_scale(*how, correction="HC2") ** 2
     if not isinstance(moment.outcomes, TwoStages) or moment.jacobian is None:
         return errors
     instruments, regressors = moment.outcomes.instruments, -moment.jacobian[:, 0]
     basis = np.linalg.qr(instruments)[0]
-    left = np.sqrt(np.maximum(1 - np.sum(basis**2, axis=1), 1 / len(basis)))
+    left = np.maximum(1 - np.sum(basis**2, axis=1), 1 / len(basis))
     first = (regressors - basis @ (basis.T @ regressors)) / left[:, None]
     return np.hstack([errors, first])
 

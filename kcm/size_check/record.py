@@ -72,8 +72,8 @@ class SizeCheck:
     Regressors, instruments and conditioning variables are those of the sample; what is drawn are
     errors of a model that is right:
 
-    - as large as the residuals of the sample (corrected for leverage as HC4 does), with random
-      signs; in a two-stage least squares fit the errors of both stages change sign together;
+    - as large as the residuals of the sample, each row left out (as in HC3), with random signs; in
+      a two-stage least squares fit the errors of both stages change sign together;
     - normal with equal variances, with those that weights say, and with a standard deviation
       sqrt(.1 + .9 z^2) that grows with a conditioning variable z, at most three of them;
     - of logits, counts and other generalised linear models, outcomes from the family at the fitted
