@@ -260,9 +260,9 @@ class TestGain:
 
 
 def moment_and_gain(fit: Any) -> tuple[FittedMoment, np.ndarray]:
-    from kcm.adapters.dispatch import _recognised
+    from kcm.adapters.registry import recognised
 
-    result, adapter = _recognised(fit)
+    result, adapter = recognised(fit)
     return fitted_moment(fit), adapter.estimate(result).gain
 
 
@@ -299,10 +299,10 @@ class TestScale:
 
     @pytest.mark.parametrize("name", ["WLS", "Logit", "GP-2"])
     def test_scale_is_made_of_the_variance_left_by_the_projection(self, name: str):
-        from kcm.adapters.dispatch import _recognised
+        from kcm.adapters.registry import recognised
 
         moment, gain = moment_and_gain(STATSMODELS[name]())
-        fit, adapter = _recognised(STATSMODELS[name]())
+        fit, adapter = recognised(STATSMODELS[name]())
         v = adapter.estimate(fit).variance
         projection = np.eye(moment.n_obs) + moment.jacobian[:, 0] @ gain.T / moment.n_obs
         left = np.diag(projection @ np.diag(v) @ projection.T) / v
