@@ -19,6 +19,7 @@ from kcm.null.form import apply_form, form_matrix, form_sums
 from kcm.null.krylov import krylov_spectrum
 from kcm.null.leading_spectrum import LeadingSpectrum, Spectrum
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
+from kcm.null.low_rank_spectrum import can_hold, held_spectrum
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
@@ -210,8 +211,12 @@ def leading_law(
     if isinstance(contraction.gram, LowRankGram):
         if contraction.border.n_columns:
             return low_rank_cumulant_law(contraction, codes)
-        sums = low_rank_sums(low_rank_form(contraction), codes)
-        trace, spectrum = sums.trace, sums.spectrum()
+        form = low_rank_form(contraction)
+        sums = low_rank_sums(form, codes)
+        trace, spectrum = sums.trace, sums.spectrum
+        if can_hold(form):
+            probes = _probes(contraction, codes)
+            spectrum = held_spectrum(form, sums, codes, probes, N_DIRECTIONS)
     else:
         trace, spectrum = tiled_spectrum(contraction, codes)
     if not spectrum.squares > 0:

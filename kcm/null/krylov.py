@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from kcm.null.leading_spectrum import Spectrum
 
-__all__ = ["krylov_spectrum"]
+__all__ = ["known_spectrum", "krylov_spectrum"]
 
 # Directions of A Q beyond Q that are smaller than this share of A Q are rounding.
 DEPENDENT = 1e-7
@@ -51,19 +51,42 @@ def krylov_spectrum(
     distances = np.linalg.norm(moved @ vectors - space @ (vectors * values), axis=0)
     outside = twice[:, k:] - space @ (space.T @ twice[:, k:])
     fourths = SAFETY * float(np.mean(np.sum(outside**2, axis=0)))
+    return known_spectrum(values, distances, (squares, cubes), error, (fourths, fourths**0.25))
+
+
+def known_spectrum(
+    values: Float[np.ndarray, " j"],
+    distances: Float[np.ndarray, " j"],
+    powers: tuple[float, float],
+    cubes_error: float,
+    beyond: tuple[float, float],
+) -> Spectrum:
+    """Return a spectrum from Ritz values.
+
+    Parameters
+    ----------
+    values, distances : ndarray of shape (j,)
+        Ritz values, and the norms of their residuals.
+    powers : tuple of float
+        tr A^2 and tr A^3.
+    cubes_error : float
+        Standard error of tr A^3.
+    beyond : tuple of float
+        Bounds on the sum of fourth powers and on the size of the eigenvalues beyond the space.
+    """
+    fourths, largest = beyond
     # a Ritz value is off by the square of its residual over its distance from other eigenvalues
-    gaps = np.maximum(np.abs(values) - fourths**0.25, distances)
+    gaps = np.maximum(np.abs(values) - largest, distances)
     errors = np.divide(distances**2, gaps, out=np.zeros_like(gaps), where=gaps > 0)
     known = _converged(values, errors)
     others = np.abs(values[~known]) + errors[~known]
     return Spectrum(
         values[known],
         errors[known],
-        squares,
-        cubes,
-        error,
+        *powers,
+        cubes_error,
         fourths + float(np.sum(others**4)),
-        max(fourths**0.25, float(others.max(initial=0.0))),
+        max(largest, float(others.max(initial=0.0))),
     )
 
 

@@ -26,6 +26,7 @@ from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
 from kcm.low_rank_gram import LowRankGram, low_rank_of, whole_factor
 from kcm.moments import Scaled
+from kcm.null.krylov import known_spectrum
 from kcm.null.leading_spectrum import Spectrum
 from kcm.shift import whitening
 
@@ -46,8 +47,9 @@ SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
 NO_SKEWNESS = 1e-5
 COLUMNS = 32
-# Eigenvalues that enter the law one by one.
-N_LEADING = 128
+# Eigenvectors from which the leading eigenvalues of B_0 are found, and those of L that are none.
+N_LEADING = 64
+NO_EIGENVALUE = 1e-12
 
 
 @final
@@ -89,26 +91,14 @@ class LowRankSums:
         tr B.
     squares, cubes : float
         tr B_0^2 and tr B_0^3.
-    eigenvalues : ndarray of shape (k,)
-        Those of H J H', from the largest in absolute value on.
-    largest_own : float
-        Largest diagonal entry of H J H', which B_0 has not: no eigenvalue moves by more.
+    spectrum : Spectrum
+        Of B_0.
     """
 
     trace: float
     squares: float
     cubes: float
-    eigenvalues: Float[np.ndarray, " k"]
-    largest_own: float
-
-    def spectrum(self) -> Spectrum:
-        """Return what is known of the eigenvalues of B_0."""
-        values = self.eigenvalues[:N_LEADING]
-        others = np.abs(self.eigenvalues[N_LEADING:]) + self.largest_own
-        errors = np.full(len(values), self.largest_own)
-        powers = self.squares, self.cubes, 0.0
-        beyond = float(np.sum(others**4)), float(others.max(initial=0.0))
-        return Spectrum(values, errors, *powers, *beyond)
+    spectrum: Spectrum
 
 
 def low_rank_form(contraction: Contraction) -> LowRankForm:
@@ -152,23 +142,53 @@ def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSum
     squares = second - np.sum(own**2)
     roots = _directions(inner, p, float(np.abs(own).max()), float(squares))
     squared = _squared(form, roots) if streamed else np.sum((features @ roots) ** 2, axis=1)
-    return LowRankSums(
-        trace=float(f * (own.sum() + form.excess.sum())),
-        squares=float(f**2 * squares),
-        cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
-        eigenvalues=f * _leading_eigenvalues(inner, p),
-        largest_own=float(f * np.abs(own).max()),
-    )
+    cubes = third - 3 * np.sum(squared * own) + 2 * np.sum(own**3)
+    powers = float(f**2 * squares), float(f**3 * cubes)
+    values, weights = _eigenvectors(inner, p)
+    lead = weights[:, : min(N_LEADING, len(values))]
+    products = _weighed(form, lead, own) if streamed else _weighed_products(features @ lead, own)
+    spectrum = _without_diagonal(f * values, f * products[0], f**2 * products[1], f * own, powers)
+    return LowRankSums(float(f * (own.sum() + form.excess.sum())), *powers, spectrum)
 
 
-def _leading_eigenvalues(inner: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray, " j"]:
-    """Return eigenvalues of H J H' from H'H: those of R J R' with R'R = H'H, columns of size 1."""
+def _eigenvectors(
+    inner: Float[np.ndarray, "k k"], p: int
+) -> tuple[Float[np.ndarray, " j"], Float[np.ndarray, "k j"]]:
+    """Return eigenvalues of L = H J H', the largest first, and Y with H Y the eigenvectors.
+
+    With H'H = R'R, columns of size 1 first, H = Q R and L = Q R J R'Q'. From R J R'z = lam z
+    follows H'Q z = R'z, and Q z = L Q z / lam = H J R'z / lam.
+    """
     sizes = np.sqrt(np.diag(inner))
     sizes = np.where(sizes > 0, sizes, 1.0)
-    values, vectors = np.linalg.eigh(inner / sizes / sizes[:, None])
-    root = np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors * sizes[:, None]).T
-    found = np.linalg.eigvalsh(root @ exchanged(root, p).T)
-    return found[np.argsort(-np.abs(found), kind="stable")]
+    scales, vectors = np.linalg.eigh(inner / sizes / sizes[:, None])
+    root = np.sqrt(np.maximum(scales, 0.0))[:, None] * (vectors * sizes[:, None]).T
+    values, turned = np.linalg.eigh(root @ exchanged(root, p).T)
+    order = np.argsort(-np.abs(values), kind="stable")
+    order = order[np.abs(values[order]) > NO_EIGENVALUE * np.abs(values).max()]
+    values, turned = values[order], turned[:, order]
+    return values, exchanged(turned.T @ root, p).T / values
+
+
+def _without_diagonal(
+    values: Float[np.ndarray, " j"],
+    pulled: Float[np.ndarray, "m m"],
+    squared: Float[np.ndarray, "m m"],
+    own: Float[np.ndarray, " n"],
+    powers: tuple[float, float],
+) -> Spectrum:
+    """Return the spectrum of B_0 = L - diag(L) from the leading eigenvectors W of L.
+
+    W'B_0 W = diag(lam) - W'diag(own) W, and (I - W W') B_0 W = -(I - W W') diag(own) W.
+    """
+    m = len(pulled)
+    found, vectors = np.linalg.eigh(np.diag(values[:m]) - pulled)
+    left = np.einsum("ij,ik,kj->j", vectors, squared - pulled @ pulled, vectors)
+    distances = np.sqrt(np.maximum(left, 0.0))
+    largest = float(np.abs(own).max()) + float(np.abs(values[m:]).max(initial=0.0))
+    # (a + b)^4 is at most 8 (a^4 + b^4)
+    fourths = 8 * (float(np.sum(own**4)) + float(np.sum(values[m:] ** 4)))
+    return known_spectrum(found, distances, powers, 0.0, (fourths, largest))
 
 
 def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
@@ -247,6 +267,24 @@ def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.nda
     return fetched(found.rows, gram.layout, len(gram.points))
 
 
+def _weighed(
+    form: LowRankForm, weights: Float[np.ndarray, "k m"], own: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, "m m"]]:
+    """Return W'diag(own) W and W'diag(own)^2 W for W = H Y, in one pass over tiles of H."""
+    gram = form.gram
+    shared = form.moved, weights.astype(gram.dtype)
+    rows = gram.with_factor({"own": own}) | form.rows
+    once, twice = gram.over_rows(visit_weighed, shared, rows, weights.shape[1]).total
+    return np.asarray(once), np.asarray(twice)
+
+
+def _weighed_products(
+    rows: Float[np.ndarray, "n m"], own: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, "m m"]]:
+    once = rows * own[:, None]
+    return once.T @ rows, once.T @ once
+
+
 def form_factor(contraction: Contraction) -> float:
     """Return what B is multiplied with when its rows are in units of the residuals."""
     return contraction.factor * size_of(contraction) ** 2
@@ -299,6 +337,14 @@ def visit_squares(shared: Any, tile: dict[str, Array]) -> Sums:
     """Return the sums of squares of the rows of H V."""
     moved, roots = shared
     return Sums((), jnp.sum((_features(moved, tile) @ roots) ** 2, axis=1, dtype=jnp.float64))
+
+
+def visit_weighed(shared: Any, tile: dict[str, Array]) -> Sums:
+    """Add up W'diag(own) W and W'diag(own)^2 W for W = H Y."""
+    moved, weights = shared
+    rows = (_features(moved, tile) @ weights).astype(jnp.float64)
+    once = rows * tile["own"][:, None]
+    return Sums((once.T @ rows, once.T @ once), ())
 
 
 def visit_drawn(moved: Any, tile: dict[str, Array]) -> Sums:
