@@ -17,9 +17,10 @@ from kcm.null import (
 )
 from kcm.null.multipliers import MULTIPLIERS
 from kcm.null.pearson import upper_tails
+from kcm.report import pvalue_text
 from kcm.residual_bounds import ResidualBounds
 
-__all__ = ["Certificate", "pvalue_interval"]
+__all__ = ["Certificate", "method_rows", "pvalue_interval"]
 
 # The exact method estimates the skewness with a standard error of at most .008; three of them.
 SKEWNESS_ERROR = 0.024
@@ -233,3 +234,14 @@ def _reach(risk: float, multipliers: str, bounds: ResidualBounds) -> float:
         tails = normal_tail(grid * 2 / np.pi, min(2 * ratio, 1.0))
     small_enough = grid[np.minimum(chaos_tail(grid), tails) <= risk]
     return float(sd * (small_enough[0] if small_enough.size else 1 / np.sqrt(risk)))
+
+
+def method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
+    """Return rows of a summary on a low-rank test; none for an exact one."""
+    if certificate.method == "exact":
+        return ()
+    share, (low, high) = certificate.residual_share, certificate.pvalue_interval
+    statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
+    method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
+    within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
+    return ("Method", method), ("Exact p-value within", within)

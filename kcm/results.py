@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from kcm._options import as_generator
-from kcm.certificate import Certificate
+from kcm.certificate import Certificate, method_rows
 from kcm.combination import PENALIZED, KernelTest, Settings
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.exceptions import DataError, OptionError
@@ -214,7 +214,7 @@ class KCMTestResult:
         DataError
             After `remove_data`.
         OptionError
-            When an option is out of range, or the influence in total for several components.
+            When an option is out of range, or the moment cannot be simulated.
         """
         if self.moment is None or self.settings is None:
             raise _data_removed()
@@ -292,7 +292,7 @@ class KCMTestResult:
             ("Observations", f"{self.n_obs:,}{dropped_text(self.n_dropped)}"),
             *self._kernel_rows(),
             ("Null law", self.null_distribution.describe()),
-            *_method_rows(self.certificate),
+            *method_rows(self.certificate),
             *self._statistic_rows(),
             (f"Critical value ({level:.3g})", critical_text(critical)),
             ("p-value", _pvalue_words(self.pvalue, self.certificate)),
@@ -388,17 +388,6 @@ def _check_comparison(comparison: Any) -> None:
         raise OptionError(
             f"`comparison` must be the table that kcm.compare_tests(fit) returns; got {told}."
         )
-
-
-def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
-    """Return what a reader of a low-rank test must know; an exact one needs no word."""
-    if certificate.method == "exact":
-        return ()
-    share, (low, high) = certificate.residual_share, certificate.pvalue_interval
-    statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
-    method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
-    within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
-    return ("Method", method), ("Exact p-value within", within)
 
 
 def _pvalue_words(pvalue: float, certificate: Certificate) -> str:

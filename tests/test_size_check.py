@@ -244,6 +244,13 @@ class TestRefusals:
         with pytest.raises(DataError, match="`remove_data` was called"):
             result.size_check()
 
+    def test_theta_from_another_sample(self, rng):
+        psi, x, other = rng.normal(size=(3, 40))
+        one = np.ones((40, 1))
+        moment = kcm.FittedMoment(psi, x, -one, influence_sample=other[:, None])
+        with pytest.raises(OptionError, match="this theta is from another sample"):
+            kcm.KCMTest(KERNEL).run(moment).size_check()
+
     def test_influence_in_total(self, rng):
         psi, x, slopes = rng.normal(size=(40, 2)), rng.normal(size=40), np.ones((40, 2, 1))
         moment = kcm.FittedMoment(psi, x, slopes, psi.sum(axis=1)[:, None])

@@ -51,8 +51,14 @@ def with_gain(moment: FittedMoment) -> FittedMoment:
     Raises
     ------
     OptionError
-        When the influence is in total for several components, which no gain can be told from.
+        When theta is from another sample, or the influence is in total for several components,
+        which no gain can be told from.
     """
+    if moment.from_another_sample:
+        raise OptionError(
+            "`size_check` simulates the rows that theta was estimated from, and this theta is from "
+            "another sample. Check the test of the fit on its own rows."
+        )
     if moment.influence is None or moment.gain is not None:
         return moment
     if moment.influence.shape[1] != moment.n_components:
