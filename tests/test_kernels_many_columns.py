@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 from refusals import messages
 
 import kcm
@@ -147,6 +148,20 @@ def test_adapters_give_the_linear_predictor(rng):
     data = pd.DataFrame(x, columns=["a", "b"]).assign(y=counts.astype(float))
     moment = kcm.MMR(kcm.moments.LinearMoment("y ~ a + b"), data).fit().fitted_moment
     np.testing.assert_allclose(moment.index, data[["y"]] - moment.residuals, rtol=1e-12)
+
+
+def test_new_rows_have_the_index_of_the_fit(rng):
+    names = list("abcdefgh")
+    data = pd.DataFrame(rng.normal(size=(2 * N, 8)), columns=names).assign(
+        y=rng.poisson(1.0, 2 * N)
+    )
+    formula = "y ~ " + " + ".join(names)
+    fit = smf.poisson(formula, data[:N]).fit(disp=0)
+    new = data[N:]
+    result = kcm.specification_test(fit, data=new)
+    assert len(result.kernel_tests) == 7
+    expected = fit.predict(new, which="linear")
+    np.testing.assert_allclose(result.moment.index[:, 0], expected, rtol=1e-9)
 
 
 def test_what_is_refused(rng):

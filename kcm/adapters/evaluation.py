@@ -19,15 +19,17 @@ __all__ = [
 
 
 class Evaluation(NamedTuple):
-    """psi_i, unweighted and in the units of the outcome, and S_i = d psi_i / d theta."""
+    """psi_i, unweighted and in the units of the outcome, S_i = d psi_i / d theta, the predictor."""
 
     residuals: Float[np.ndarray, " n"]
     jacobian: Float[np.ndarray, "n p"]
+    predictor: Float[np.ndarray, " n"]
 
 
 def evaluate_linear(fit: Any, new: NewRows) -> Evaluation:
     """Return y - x'b and -x."""
-    return Evaluation(new.outcome - new.exog @ _params(fit), -new.exog)
+    index = new.exog @ _params(fit)
+    return Evaluation(new.outcome - index, -new.exog, index)
 
 
 def evaluate_generalised(fit: Any, new: NewRows) -> Evaluation:
@@ -53,9 +55,10 @@ def evaluate_count(fit: Any, new: NewRows) -> Evaluation:
 def evaluate_quantile(fit: Any, new: NewRows) -> Evaluation:
     """Return 1{y <= x'b} - tau, and the density of the errors at zero times x."""
     tau = float(fit.q)
-    errors = new.outcome - new.exog @ _params(fit)
+    index = new.exog @ _params(fit)
+    errors = new.outcome - index
     psi = np.where(errors <= 0, 1 - tau, -tau)
-    return Evaluation(psi, conditional_density(errors, tau)[:, None] * new.exog)
+    return Evaluation(psi, conditional_density(errors, tau)[:, None] * new.exog, index)
 
 
 def _params(fit: Any) -> Float[np.ndarray, " p"]:
@@ -72,4 +75,4 @@ def _around_mean(
     """Return y - mu and its jacobian; dispersion parameters do not move the mean."""
     jacobian = np.zeros((len(mean), len(_params(fit))))
     jacobian[:, : new.exog.shape[1]] = -slope[:, None] * new.exog
-    return Evaluation(new.outcome - mean, jacobian)
+    return Evaluation(new.outcome - mean, jacobian, _predictor(fit, new))

@@ -49,6 +49,7 @@ def moment_elsewhere(
         found.jacobian,
         labels=MomentLabels(*told),
         covariance=covariance,
+        index=found.predictor,
     )
 
 
@@ -78,8 +79,9 @@ def estimation_on_new_rows(fit: Any, data: Any, conditioning: Any) -> FittedMome
     values_at, before = bound.evaluate(bound.start), fit.fitted_moment
     theta = _theta(before.n_obs, fit.estimator)
     labels = MomentLabels(bound.name, names, theta, bound.n_dropped, kinds, None, levels)
+    index = bound.prediction(values_at.residuals)
     if before.jacobian is None:
-        return FittedMoment(values_at.residuals, values, labels=labels)
+        return FittedMoment(values_at.residuals, values, labels=labels, index=index)
     free = ~np.isnan(np.diag(fit.covariance.to_numpy()))
     return FittedMoment(
         values_at.residuals,
@@ -87,6 +89,7 @@ def estimation_on_new_rows(fit: Any, data: Any, conditioning: Any) -> FittedMome
         values_at.jacobian[:, :, free],
         labels=labels,
         covariance=_covariance(before, fit.groups),
+        index=index,
     )
 
 

@@ -39,16 +39,8 @@ def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
         leverage_scale(jacobian, gain),
         MomentLabels(bound.name, bound.conditioning_names, f"estimated: {how}", bound.n_dropped),
         gain,
-        index=_index(bound, residuals),
+        index=bound.prediction(residuals),
     )
-
-
-def _index(
-    bound: BoundMoment, residuals: Float[np.ndarray, "n q"]
-) -> Float[np.ndarray, "n q"] | None:
-    """Return the prediction of the outcome; None where there is none, or several equations."""
-    outcome = bound.response
-    return outcome - residuals if outcome is not None and outcome.shape[1] == 1 else None
 
 
 def known_moment(
@@ -68,7 +60,7 @@ def known_moment(
     FittedMoment
     """
     labels = MomentLabels(bound.name, bound.conditioning_names, theta, bound.n_dropped)
-    index = _index(bound, residuals)
+    index = bound.prediction(residuals)
     return FittedMoment(residuals, bound.conditioning, labels=labels, index=index)
 
 

@@ -107,6 +107,11 @@ class BoundMoment:
         """Return residuals and jacobian at theta."""
         return MomentValues(*evaluate_residual(self.residual, self.tree, theta, self.rows))
 
+    def prediction(self, residuals: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n 1"] | None:
+        """Return the outcome less residuals; None without outcome, or with several equations."""
+        outcome = self.response
+        return outcome - residuals if outcome is not None and outcome.shape[1] == 1 else None
+
     def exogenous_parameters(self, theta: Float[np.ndarray, " p"]) -> Bool[np.ndarray, " p"]:
         """Tell which parameters have a jacobian that is a function of the conditioning variables.
 
