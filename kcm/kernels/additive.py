@@ -69,22 +69,14 @@ class Additive(Kernel):
             )
 
     def __call__(self, x: Point, y: Point) -> Value:
-        return self.cross(x[None], y[None])[0, 0]
+        def of_one(a: Value, b: Value, length: Value) -> Value:
+            return _with_bandwidth(self.kernel, length)(a[None], b[None])
+
+        return jnp.sum(jax.vmap(of_one)(x, y, self._lengths(x)))
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         """Return all values in the memory of one column's."""
-        lengths = jnp.asarray(numbers(self.kernel.bandwidth), x.dtype)
-        columns = x.T, y.T, jnp.broadcast_to(lengths, x.shape[1:])
-
-        def of_one(column: tuple[Array, Array, Array]) -> Array:
-            a, b, length = column
-            return _with_bandwidth(self.kernel, length).cross(a[:, None], b[:, None])
-
-        def add(total: Array, column: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            return total + of_one(column), None
-
-        first, rest = jax.tree.map(lambda c: c[0], columns), jax.tree.map(lambda c: c[1:], columns)
-        return lax.scan(add, of_one(first), rest)[0]
+        return _sums(self.kernel, x, y, self._lengths(x))
 
     @property
     def conditionally_positive(self) -> bool:
@@ -100,6 +92,28 @@ class Additive(Kernel):
         # what else the kernel finds, it finds on one column
         of_one: Any = _with_bandwidth(self.kernel, np.ravel(lengths)[:1]).resolve(x[:, :1])
         return Additive(_with_bandwidth(of_one, lengths))
+
+    def _lengths(self, like: Float[Array, "..."]) -> Float[Array, " d"]:
+        lengths = jnp.asarray(numbers(self.kernel.bandwidth), like.dtype)
+        return jnp.broadcast_to(lengths, like.shape[-1:])
+
+
+@eqx.filter_jit
+def _sums(
+    kernel: BandwidthKernel, x: Columns, y: Float[Array, "m d"], lengths: Float[Array, " d"]
+) -> Float[Array, "n m"]:
+    """Add the values of one column after the other."""
+    columns = x.T, y.T, lengths
+
+    def of_one(column: tuple[Array, Array, Array]) -> Array:
+        a, b, length = column
+        return _with_bandwidth(kernel, length).cross(a[:, None], b[:, None])
+
+    def add(total: Array, column: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        return total + of_one(column), None
+
+    first, rest = jax.tree.map(lambda c: c[0], columns), jax.tree.map(lambda c: c[1:], columns)
+    return lax.scan(add, of_one(first), rest)[0]
 
 
 def _with_bandwidth(kernel: BandwidthKernel, bandwidth: Numbers) -> BandwidthKernel:
