@@ -111,6 +111,7 @@ def _rows_of(moment: FittedMoment, rows: Int[np.ndarray, " m"]) -> FittedMoment:
         scale=_taken(moment.scale, rows),
         gain=_taken(moment.gain, rows),
         variance=_taken(moment.variance, rows),
+        index=_taken(moment.index, rows),
         outcomes=take_rows(moment.outcomes, rows),
     )
     if part.jacobian is None or part.gain is None:
