@@ -11,7 +11,7 @@ from kcm.adapters.estimate import DEPENDENT, Estimate
 from kcm.adapters.evaluation import Evaluation
 from kcm.adapters.rows import FitRows
 from kcm.data import Encoded
-from kcm.data.formulas import learns_from_rows
+from kcm.data.row_transforms import learns_from_rows
 from kcm.exceptions import UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import BoundMoment, FittedMoment, LinearMoment, MomentLabels, scaled_moment

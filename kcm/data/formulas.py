@@ -20,9 +20,7 @@ __all__ = [
     "design_like",
     "factor_texts",
     "formula_variables",
-    "learns_from_rows",
     "regressor_variables",
-    "uses_neighbouring_rows",
 ]
 
 SIDES = ("response", "regressors", "conditioning")
@@ -30,11 +28,6 @@ SIDES = ("response", "regressors", "conditioning")
 _FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
 _FEATURES = {"twosided", "multipart", "multistage"}
 _CONTRASTS = {"contr", "Treatment", "Sum", "Poly", "Helmert", "Diff"}
-_LEARNING = re.compile(
-    r"\b(center|scale|standardize|poly|bs|cr|cs|cc|te|hashed|basis_spline|cubic_spline"
-    r"|natural_cubic_spline|cyclic_cubic_spline)\s*\("
-)
-_SHIFTS = re.compile(r"\b(lag|shift|diff)\s*\(")
 
 
 @final
@@ -256,48 +249,6 @@ def regressor_variables(formula: str, table: pd.DataFrame) -> dict[str, tuple[st
         for term, columns in matrix.model_spec.term_indices.items()
         for j in columns
     }
-
-
-def uses_neighbouring_rows(formula: str) -> bool:
-    """Tell whether a formula calls ``lag``, ``shift`` or ``diff``.
-
-    Parameters
-    ----------
-    formula : str
-        The formula.
-
-    Returns
-    -------
-    bool
-        True if leaving out rows would change what the formula means.
-
-    Examples
-    --------
-    >>> uses_neighbouring_rows("y ~ lag(x)"), uses_neighbouring_rows("y ~ lagged")
-    (True, False)
-    """
-    return _SHIFTS.search(formula) is not None
-
-
-def learns_from_rows(formula: str) -> bool:
-    """Tell whether a formula calls a transform that computes something from all rows.
-
-    Parameters
-    ----------
-    formula : str
-        The formula, or a part of it.
-
-    Returns
-    -------
-    bool
-        True if other rows would change what the formula means.
-
-    Examples
-    --------
-    >>> learns_from_rows("y ~ center(x)"), learns_from_rows("y ~ centered + np.log(x)")
-    (True, False)
-    """
-    return _LEARNING.search(formula) is not None
 
 
 def _parse(formula: object) -> tuple[Any, tuple[Any, ...]]:

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float64, Int
 from kcm._options import check_option, listed
 from kcm._tables import as_table, check_distinct, is_text, numeric_column, raw_column
 from kcm._validation import as_columns, as_floats
-from kcm.data.formulas import SIDES, Roles, design, formula_variables, uses_neighbouring_rows
+from kcm.data.formulas import SIDES, Roles, design, formula_variables
 from kcm.data.names import as_names, check_names
+from kcm.data.row_transforms import uses_neighbouring_rows
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
 
 __all__ = ["Parts", "read_array", "read_formula", "read_table"]
