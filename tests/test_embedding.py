@@ -6,6 +6,7 @@ Holm's rule.
 
 import pickle
 
+import dense_law
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,13 @@ from kcm.adapters import fitted_moment
 from kcm.embedding import ConditionalMomentEmbedding, NormEstimate
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Energy, Gaussian, Linear
-from kcm.moments import combined_moment, marginal_moment, scaled_influence, scaled_residuals
+from kcm.moments import (
+    combined_moment,
+    marginal_moment,
+    scaled_influence,
+    scaled_moment,
+    scaled_residuals,
+)
 from kcm.null.multipliers import rademacher
 
 N = 120
@@ -60,16 +67,12 @@ def gaussian(x, y, h=0.7):
     return np.exp(-np.sum((x[:, None] - y[None]) ** 2, axis=2) / (2 * h**2))
 
 
-def dense_form(moment, h=0.7):
-    """B of the U statistic as it is defined, without the products of `Contraction`."""
-    n, q = moment.residuals.shape
+def dense_mean(moment, h=0.7):
+    """Mean of the law of the U statistic as it is defined: tr (B - c B_I) + f c psi'psi."""
     kernel = gaussian(moment.conditioning, moment.conditioning, h)
-    np.fill_diagonal(kernel, 0)
-    form, r, own = np.zeros((n, n)), scaled_residuals(moment), scaled_influence(moment)
-    for c in range(q):
-        draw = np.diag(r[:, c]) + moment.jacobian[:, c] @ own.T / n
-        form += draw.T @ kernel @ draw / (n - 1)
-    return form
+    scaled = scaled_residuals(moment), moment.jacobian, scaled_influence(moment)
+    form, offset, _ = dense_law.law(kernel, moment.residuals, *scaled, "U")
+    return np.trace(form) + offset
 
 
 class TestNorm:
@@ -80,7 +83,7 @@ class TestNorm:
             np.fill_diagonal(kernel, 0)
             raw = sum(psi @ kernel @ psi for psi in own.residuals.T) / N / (N - 1)
             assert norm.uncorrected == pytest.approx(raw, rel=1e-10)
-            assert norm.value == pytest.approx(raw - np.trace(dense_form(own)) / N, rel=1e-10)
+            assert norm.value == pytest.approx(raw - dense_mean(own) / N, rel=1e-10)
 
     def test_uncorrected_is_the_mmr_of_the_test(self, moment):
         result = kcm.KCMTest().run(moment)
@@ -269,7 +272,7 @@ class TestBand:
         points = np.random.default_rng(7).normal(size=(5, 2))
         band = embedding.band(points, 0.9, rng=8, n_resamples=99)
         kernel = gaussian(points, system.conditioning)
-        r, own = scaled_residuals(system), scaled_influence(system)
+        r, own = scaled_moment(system, codes)
         multipliers = rademacher(np.random.default_rng(8), int(codes.max()) + 1, 99)[codes]
 
         def draw(w):
@@ -525,8 +528,9 @@ class TestPower:
         weak = kcm.FittedMoment(
             moment.residuals, moment.conditioning, moment.jacobian, moment.influence, moment.scale
         )
-        form = dense_form(weak)
         kernel = gaussian(weak.conditioning, weak.conditioning)
+        scaled = scaled_residuals(weak), weak.jacobian, scaled_influence(weak)
+        form, offset, _ = dense_law.law(kernel, weak.residuals, *scaled, "U")
         np.fill_diagonal(kernel, 0)
         psi = weak.residuals[:, 0]
         witness = kernel @ psi / (N - 1)
@@ -534,7 +538,7 @@ class TestPower:
         h = psi * witness + weak.influence[:, 0] @ slope
         w = np.random.default_rng(13).normal(size=(20_000, N))
         w -= w.mean(axis=1, keepdims=True)
-        noise = np.einsum("bi,bi->b", w @ form, w)
+        noise = offset + np.einsum("bi,bi->b", w @ form, w)
         critical = result.null_distribution.critical_value(0.05)
         for n in (30, 60):
             draws = n * result.embedding.norm.value + 2 * np.sqrt(n / N) * w @ h + noise

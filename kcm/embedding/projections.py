@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from kcm.contraction import Contraction, contract
 from kcm.embedding.estimate import NormEstimate
+from kcm.exceptions import SaturatedModelError
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
@@ -77,11 +78,15 @@ def projections(
     witness = smoothed[:, :q] / (n - 1)
     terms = np.sum(moment.residuals * witness, axis=1)
     slopes = np.einsum("iqp,iq->ip", jacobian, witness)
-    form = contract(moment, gram, "U", codes)
-    root = form.border.root if moment.from_another_sample else np.zeros((0, slopes.shape[1]))
-    errors = terms.copy()
+    errors, root = terms.copy(), np.zeros((0, slopes.shape[1]))
     if not moment.from_another_sample:
         errors += total_influence(moment) @ slopes.mean(axis=0)
+    try:
+        form = contract(moment, gram, "U", codes)
+    except SaturatedModelError:  # residuals of which the kernel sees rounding only have no bias
+        return Projections(terms, errors - errors.mean(), np.zeros(n), slopes, root)
+    if moment.from_another_sample:
+        root = form.border.root
     return Projections(terms, errors - errors.mean(), _bias(form, codes), slopes, root)
 
 

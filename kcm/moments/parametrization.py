@@ -27,7 +27,7 @@ def well_conditioned(moment: FittedMoment) -> FittedMoment:
     >>> year, psi = np.column_stack([np.ones(4), 1e6 + x]), np.array([1.0, -1.0, -1.0, 1.0])
     >>> moment = FittedMoment(psi, x, jacobian=-year, influence=np.ones((4, 2)))
     >>> inner = np.einsum("icp,icr->pr", *[well_conditioned(moment).jacobian] * 2)
-    >>> inner.round(6).tolist()
+    >>> (inner.round(6) + 0.0).tolist()
     [[4.0, 0.0], [0.0, 4.0]]
     """
     if moment.jacobian is None or moment.influence is None:

@@ -67,8 +67,8 @@ class SimulationStudy:
     >>> results = study.run(rng=0, n_jobs=1)
     >>> results.rejection_rates()[["size", "procedure", "n", "rate"]]
        size procedure   n  rate
-    0   0.0       KCM  20   0.1
-    1   0.8       KCM  20   1.0
+    0   0.0       KCM  20  0.10
+    1   0.8       KCM  20  0.95
     """
 
     design: Design
