@@ -101,7 +101,7 @@ plt.show()
 # The tests
 # ---------
 # Does the residual have mean zero given the instruments and the exogenous variables? Nothing
-# speaks against it. Living near a college is a weak instrument, of which a warning tells; by default
+# speaks against it. Living near a college is a weak instrument, as a warning says; by default
 # the test then takes the largest p-value over the coefficients. Here is the one at the estimate.
 
 with warnings.catch_warnings():

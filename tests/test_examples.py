@@ -57,7 +57,10 @@ def test_cps71_rejects_the_line_and_the_quadratic_and_keeps_the_quartic(run: Run
     table = run("cps71")["table"].set_index("degree")
     assert (table.loc[[1, 2], ["p asymptotic", "p bootstrap"]] < 0.05).all(axis=None)
     assert (table.loc[[4, 5], ["p asymptotic", "p bootstrap"]] > 0.05).all(axis=None)
-    assert np.allclose(table["p asymptotic"], table["p bootstrap"], atol=0.05)
+    # in the middle of the law the two share mean, variance and third cumulant only
+    assert np.allclose(table["p asymptotic"], table["p bootstrap"], atol=0.12)
+    small = table["p bootstrap"] < 0.5
+    assert np.allclose(table["p asymptotic"][small], table["p bootstrap"][small], atol=0.02)
 
 
 def test_the_experiments_of_the_paper_are_near_the_printed_rates(run: Run):
