@@ -35,7 +35,7 @@ class _Operator(eqx.Module):
 class Spectral(Kernel):
     r"""A kernel whose small eigenvalues are lifted: spectral regularisation.
 
-    .. math:: k_\lambda(x, y) = \bigl\langle k_x, (C + \lambda)^{-1} k_y \bigr\rangle
+    .. math:: k_\lambda(x, y) = \langle k_x, (C + \lambda)^{-1} k_y \rangle
         = \tfrac1\lambda \bigl(k(x, y) - k(x, Z) (K + m\lambda I)^{-1} k(Z, y)\bigr),
 
     with C the covariance operator over m points Z, K the Gram matrix of k on them. Over all rows

@@ -11,8 +11,8 @@ from kcm.null.low_rank_form import LowRankForm, LowRankSums, exchanged, grouped_
 
 __all__ = ["can_hold", "held_spectrum"]
 
-# Numbers of H that are held: 160 MB.
-MOST_NUMBERS = 20_000_000
+# Numbers of H that are held: 32 MB.
+MOST_NUMBERS = 4_000_000
 
 
 def can_hold(form: LowRankForm) -> bool:
