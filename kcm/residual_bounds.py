@@ -279,11 +279,12 @@ def _moved_by_theta(
     pulled = sum(w[:, None] * jacobian[:, k] for k, w in enumerate(weights.T))
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
     known = np.sqrt(max(np.trace(grouped.T @ grouped @ spread), 0.0))
-    # what a theta from another sample adds stands beside the diagonal
-    own_trace = 0.0 if elsewhere else abs(float(np.sum(grouped * influence)))
-    along = (influence @ inverse.T)[codes]
-    pulling = c.scaled_residuals[:, :, None] * along[:, None, :]
-    crossed = f / n * _between(_residual_kernel(gram, pulling.reshape(n, q * p)), kernel)
+    crossed = own_trace = 0.0
+    if not elsewhere:  # what a theta from another sample adds stands beside the diagonal
+        own_trace = abs(float(np.sum(grouped * influence)))
+        along = (influence @ inverse.T)[codes]
+        pulling = c.scaled_residuals[:, :, None] * along[:, None, :]
+        crossed = f / n * _between(_residual_kernel(gram, pulling.reshape(n, q * p)), kernel)
     of_diagonal = (np.sqrt(f * clusters.sizes().max()) + np.sqrt(own)) ** 2
     return _Added(
         2 * (np.sqrt(top * energy) + known) + energy + own,
