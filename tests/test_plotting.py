@@ -129,7 +129,7 @@ class TestNullLaw:
         assert np.sum(density) * (x[1] - x[0]) == pytest.approx(0.9975, abs=1e-3)
         critical = quadratic.null_distribution.critical_value(0.1)
         assert line(ax, "critical value (0.1)").get_xdata()[0] == critical
-        told = f"statistic {quadratic.statistic:.4g}, p = 0.0042"
+        told = f"statistic {quadratic.statistic:.4g}, p = 0.0051"
         assert line(ax, told).get_xdata()[0] == quadratic.statistic
 
     def test_draws_are_a_histogram(self, ax):
