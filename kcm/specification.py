@@ -4,7 +4,14 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from kcm.adapters import align_to_fit, fit_column, fitted_moment, own_groups, own_kernel
+from kcm.adapters import (
+    align_to_fit,
+    fit_clusters,
+    fit_column,
+    fit_panel,
+    fitted_moment,
+    own_kernel,
+)
 from kcm.combination import PenalizedMaximum
 from kcm.computation import Method, takes_all_pairs
 from kcm.contraction import StatisticName
@@ -20,10 +27,8 @@ from kcm.results import KCMTestResult
 __all__ = ["specification_test", "warn_of_dependence"]
 
 # Values of `cov_type` in statsmodels, then in linearmodels.
-_DEPENDENT = frozenset(
-    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
-    | {"clustered", "kernel"}
-)
+_SERIAL = frozenset({"HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum", "kernel"})
+_CLUSTERED = frozenset({"cluster", "cluster-crv3", "cluster-jk", "clustered"})
 _PASS_GROUPS = "pass `null=kcm.Asymptotic(groups=...)`"
 
 
@@ -98,8 +103,9 @@ def specification_test(
     Warns
     -----
     DependenceWarning
-        When the covariance of the fit allows for clusters or serial correlation and the null law
-        has no groups.
+        When the null law has no groups and the covariance of the fit allows for serial correlation
+        or clusters in two ways, or the data look like a panel. Clusters of the covariance in one
+        way become the groups of a null law that has none.
 
     Examples
     --------
@@ -111,7 +117,7 @@ def specification_test(
     0.0014
     """
     moment = fitted_moment(fit, conditioning)
-    null = Asymptotic(groups=own_groups(fit)) if null is None else _with_aligned_groups(null, fit)
+    null = _null_of(null, fit)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
     if kernel is None:
@@ -130,33 +136,62 @@ def _default_kernel(moment: FittedMoment, null: Any, method: str) -> Literal["ad
     return "adaptive" if takes_all_pairs(moment, null, N_SCALES) else None
 
 
-def _with_aligned_groups(null: Null, fit: Any) -> Null:
-    """Bring groups to the observations of the fit; a FittedMoment has no labels to go by."""
-    groups = getattr(null, "groups", None) if isinstance(null, Null) else None
-    if groups is None or isinstance(fit, FittedMoment):
+def _null_of(null: Null | None, fit: Any) -> Null:
+    """Return the null law to use, with groups on the observations of the fit.
+
+    Where it has none they are the clusters of the fit's covariance; a FittedMoment has no labels
+    to go by.
+    """
+    if null is None:
+        return Asymptotic(groups=fit_clusters(fit))
+    if not isinstance(null, Null) or isinstance(fit, FittedMoment) or not hasattr(null, "groups"):
         return null
+    groups = null.groups
+    if groups is None:
+        clusters = fit_clusters(fit)
+        return null if clusters is None else with_groups(null, clusters)
     values = fit_column(fit, groups) if isinstance(groups, str) else groups
     return with_groups(null, align_to_fit(fit, values, "groups"))
 
 
 def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
-    """Warn, from the caller's caller, when the covariance of a fit allows for dependence.
+    """Warn, from the caller's caller, when the observations of a fit may depend on each other.
 
     Parameters
     ----------
     fit : fitted result
     advice : str
-        What to do, as the end of a sentence.
+        What to do about clusters, as the end of a sentence.
 
     Warns
     -----
     DependenceWarning
     """
+    message = _dependence(fit, advice)
+    if message is not None:
+        warnings.warn(message, DependenceWarning, stacklevel=3)
+
+
+def _dependence(fit: Any, advice: str) -> str | None:
+    """Say why the observations may depend on each other; None where nothing tells so."""
     cov_type = getattr(fit, "cov_type", None)
-    if cov_type in _DEPENDENT:
-        warnings.warn(
-            f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
-            f"observations as independent; {advice}.",
-            DependenceWarning,
-            stacklevel=3,
+    if cov_type in _CLUSTERED:
+        return (
+            f"the fit's covariance allows for dependence within clusters ({cov_type=}), the test "
+            f"treats the observations as independent; {advice}."
         )
+    if cov_type in _SERIAL:
+        return (
+            f"the fit's covariance allows for serial correlation ({cov_type=}), the test treats "
+            "the observations as independent. If the model holds given the past, as an "
+            "autoregression does, its errors are not correlated and nothing is to be done. If "
+            "they are, let blocks of rows that follow each other be the groups, each longer than "
+            f"the correlation lasts (`groups = np.arange(n) // 20`), and {advice}."
+        )
+    unit = fit_panel(fit)
+    if unit is None:
+        return None
+    return (
+        f"the data look like a panel: each {unit!r} is observed several times, and the test treats "
+        f"the observations as independent; {advice.replace('groups=...', f'groups={unit!r}')}."
+    )

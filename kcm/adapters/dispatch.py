@@ -7,9 +7,10 @@ from typing import Any, final
 import numpy as np
 
 from kcm.adapters import discrete, instrumental
+from kcm.adapters.clusters import covariance_clusters, repeated_unit
 from kcm.adapters.conditioning import align_rows, choose_conditioning
 from kcm.adapters.estimate import Estimate
-from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
+from kcm.adapters.estimation import estimation_rows, is_estimation, own_groups, own_moment
 from kcm.adapters.glm import generalised_linear_model
 from kcm.adapters.linear import least_squares
 from kcm.adapters.moment_conditions import moment_conditions
@@ -25,7 +26,7 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment"]
+__all__ = ["align_to_fit", "fit_clusters", "fit_column", "fit_name", "fit_panel", "fitted_moment"]
 
 
 @final
@@ -159,7 +160,9 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         return own_moment(fit, conditioning)
     fit, adapter = _recognised(fit)
     rows, estimate = adapter.rows(fit), adapter.estimate(fit)
-    values, names, kinds, levels = choose_conditioning(rows, conditioning)
+    (values, names, kinds, levels), notes = choose_conditioning(rows, conditioning)
+    if rows.n_unweighted:
+        notes = (*notes, f"{rows.n_unweighted:,} rows of weight zero are left out")
     jacobian, gain = estimate.jacobian[:, None, :], estimate.gain[:, None, :]
     theta, told = f"estimated: {estimate.estimator}", estimate.moment
     return FittedMoment(
@@ -168,7 +171,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         jacobian,
         estimate.influence,
         leverage_scale(jacobian, gain, estimate.variance),
-        MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
+        MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels, notes),
     )
 
 
@@ -245,6 +248,58 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
     rows = _rows(fit)
     aligned = align_rows(rows, values, argument).to_numpy()
     return rows.repeated(aligned[:, 0] if np.ndim(values) == 1 else aligned)
+
+
+def fit_clusters(fit: Any) -> np.ndarray | None:
+    """Return the clusters of the covariance of a fit, one label per observation.
+
+    Parameters
+    ----------
+    fit : fitted result or FittedMoment
+        As for `fitted_moment`.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        None where the covariance has no clusters, or clusters in two ways.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import statsmodels.formula.api as smf
+    >>> data = pd.DataFrame({"x": [1.0, 2, 4, 3], "y": [1.0, 3, 2, 5], "firm": [1, 1, 2, 2]})
+    >>> model = smf.ols("y ~ x", data)
+    >>> fit_clusters(model.fit(cov_type="cluster", cov_kwds={"groups": data.firm})).tolist()
+    [1, 1, 2, 2]
+    """
+    if isinstance(fit, FittedMoment) or is_estimation(fit):
+        return own_groups(fit)
+    clusters = covariance_clusters(getattr(fit, "_results", fit))
+    return None if clusters is None else align_to_fit(fit, clusters, "groups")
+
+
+def fit_panel(fit: Any) -> str | None:
+    """Return what repeats in the data of a fit where they look like a panel; None elsewhere.
+
+    Parameters
+    ----------
+    fit : fitted result or FittedMoment
+        As for `fitted_moment`.
+
+    Returns
+    -------
+    str or None
+        The name of a column or index level.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import statsmodels.formula.api as smf
+    >>> data = pd.DataFrame({"firm": [1, 1, 2, 2], "year": [8, 9, 8, 9], "y": [3.0, 1, 2, 5]})
+    >>> fit_panel(smf.ols("y ~ year", data).fit())
+    'firm'
+    """
+    return None if isinstance(fit, FittedMoment) else repeated_unit(_rows(fit))
 
 
 def fit_name(fit: Any) -> str:

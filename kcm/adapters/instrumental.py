@@ -9,6 +9,7 @@ from kcm.adapters.estimate import (
     Estimate,
     check_has_data,
     check_not_exact,
+    check_solved,
     reciprocal,
     unit_diagonal,
 )
@@ -26,8 +27,8 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     exog, instruments = np.asarray(model.exog, float), np.asarray(model.instrument, float)
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
-    outcome = np.asarray(model.endog, float)
-    return _linear(fit, outcome, exog, gain, model.endog_names)
+    outcome, names = np.asarray(model.endog, float), list(map(str, model.exog_names))
+    return _linear(fit, outcome, exog, gain, projected, names, model.endog_names)
 
 
 def k_class(fit: Any) -> Estimate:
@@ -43,11 +44,13 @@ def k_class(fit: Any) -> Estimate:
     exog, outcome, root = _iv_data(model)
     wexog = root * exog
     projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
-    bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
-    gain = root * projected @ _inverse(bread, exog)
+    combined = (1 - kappa) * wexog + kappa * projected
+    gain = root * projected @ _inverse(combined.T @ wexog / len(exog), exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, _name(model), variance, exogenous)
+    return _linear(
+        fit, outcome, exog, gain, root * combined, _names(model), _name(model), variance, exogenous
+    )
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -63,8 +66,12 @@ def generalised_moments(fit: Any) -> Estimate:
     instruments = root**2 * np.hstack([model.exog.ndarray, model.instruments.ndarray])
     slope = instruments.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
-    gain = instruments @ weighted.T @ _inverse(weighted @ slope, exog)
-    return _linear(fit, outcome, exog, gain, _name(model), reciprocal(root[:, 0] ** 2))
+    combined = instruments @ weighted.T
+    gain = combined @ _inverse(weighted @ slope, exog)
+    # the continuously updated weights enter its equations, which are not these
+    equations = None if type(model).__name__ == "IVGMMCUE" else combined
+    variance = reciprocal(root[:, 0] ** 2)
+    return _linear(fit, outcome, exog, gain, equations, _names(model), _name(model), variance)
 
 
 def _kappa(fit: Any) -> float:
@@ -113,6 +120,10 @@ def _inverse(
     return np.asarray(np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size))
 
 
+def _names(model: Any) -> list[str]:
+    return [str(name) for block in (model.exog, model.endog) for name in block.cols]
+
+
 def _name(model: Any) -> str:
     return str(model.dependent.cols[0])
 
@@ -122,12 +133,16 @@ def _linear(
     outcome: Float[np.ndarray, " n"],
     exog: Float[np.ndarray, "n p"],
     gain: Float[np.ndarray, "n p"],
+    equations: Float[np.ndarray, "n p"] | None,
+    names: list[str],
     name: str,
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
 ) -> Estimate:
     residuals = outcome - exog @ np.asarray(fit.params, float)
     check_not_exact(residuals, outcome, _ROUNDING)
+    if equations is not None:
+        check_solved(equations * residuals[:, None], residuals, exog, names)
     return Estimate(
         residuals=residuals,
         jacobian=-exog,

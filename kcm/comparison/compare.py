@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm._options import as_generator, did_you_mean, listed
-from kcm.adapters import fit_name, fitted_moment, own_groups, own_kernel
+from kcm.adapters import fit_name, fitted_moment, fit_clusters, own_kernel
 from kcm.comparison.entry import Subject
 from kcm.comparison.record import ComparisonTable
 from kcm.comparison.registry import names, row
@@ -86,7 +86,7 @@ def compare_tests(
     """
     chosen, generator = _chosen(tests), as_generator(rng)
     moment = fitted_moment(fit, conditioning)
-    groups = own_groups(fit)
+    groups = fit_clusters(fit)
     if groups is None:
         warn_of_dependence(fit, _ADVICE)
     subject = Subject(

@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 
 from kcm._options import check_option
+from kcm._tables import is_text
+from kcm.data.factors import category_column, plain_columns, resolve_in, spoken_names
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [
     "SIDES",
     "Roles",
+    "conditioning_design",
     "design",
     "design_like",
     "formula_variables",
@@ -26,7 +29,6 @@ SIDES = ("response", "regressors", "conditioning")
 
 _FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
 _FEATURES = {"twosided", "multipart", "multistage"}
-_CONTRASTS = {"contr", "Treatment", "Sum", "Poly", "Helmert", "Diff"}
 _SHIFTS = re.compile(r"\b(lag|shift|diff)\s*\(")
 
 
@@ -146,6 +148,64 @@ def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
             "for example I(answer == 'yes')."
         )
     return pd.DataFrame(left), pd.DataFrame(_evaluate(regressors, table, formula))
+
+
+def conditioning_design(formula: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Evaluate the variables that a formula conditions on.
+
+    Parameters
+    ----------
+    formula : str
+        As for `design`; what follows ``|`` is conditioned on, or else the regressors.
+    table : pandas.DataFrame
+        Complete rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `table` where a factor is a plain function of them, row by row, and the columns
+        to which it is evaluated where it is a category made of numbers (``C(k)``) or looks at
+        other rows (``lag(y)``).
+
+    Raises
+    ------
+    DataError
+        If a factor cannot be evaluated on `table`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"y": [1.0, 2, 4], "x": [3.0, 4, 2]})
+    >>> list(conditioning_design("y ~ np.log(x) + lag(y)", table))
+    ['x', 'lag(y)']
+    """
+    factors = _factors_by_side(*_parse(formula))["conditioning"]
+    parts = [_conditioning_columns(factor, table, formula) for factor in dict.fromkeys(factors)]
+    columns = {name: part[name] for part in parts for name in part}
+    return pd.DataFrame(columns, index=table.index)
+
+
+def _conditioning_columns(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
+    from formulaic.transforms import TRANSFORMS
+
+    text, names = factor.expr, list(table.columns)
+    category = category_column(text, names)
+    if category is not None and is_text(table[category]):
+        return table[[category]]
+    plain = plain_columns(text, names, resolve_in(TRANSFORMS))
+    if plain is not None:
+        return table[list(plain)]
+    if not _variables(factor):
+        return table[[]]
+    return _evaluated_alone(factor, table, formula)
+
+
+def _evaluated_alone(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
+    """Columns of one factor beside a constant, so that a category has one dummy less."""
+    from formulaic.parser.types import Factor, Term
+
+    terms = [Term([Factor("1", eval_method="literal")]), Term([factor])]
+    evaluated = pd.DataFrame(_evaluate(terms, table, formula))
+    return evaluated.drop(columns="Intercept")
 
 
 def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -270,23 +330,7 @@ def _variables(factor: Any) -> list[str]:
 
     if factor.eval_method is not Factor.EvalMethod.PYTHON:
         return sorted(factor.required_variables)
-    return sorted(_python_variables(factor), key=lambda name: (_position(name, factor.expr), name))
-
-
-def _python_variables(factor: Any) -> set[str]:
-    from formulaic.utils.variables import Variable, get_required_variables
-
-    # formulaic reports nothing for stateful transforms (bs, poly, center, ...) before a design
-    # matrix is built; read without its namespace, an expression tells all its names
-    found = factor.required_variables | get_required_variables(factor.expr, {})
-    function = Variable.Role.CALLABLE
-    names = {str(v.root) for v in found if "." in v or function not in v.roles}
-    return names - {"np"} - (_CONTRASTS if factor.expr.startswith("C(") else set())
-
-
-def _position(name: str, text: str) -> int:
-    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
-    return found.start() if found else len(text)
+    return list(spoken_names(factor.expr, {"np"}))
 
 
 def _evaluate(terms: Any, table: pd.DataFrame, formula: str) -> Any:
