@@ -171,6 +171,7 @@ class KCMTest:
         found = together(outcomes, self)
         test_groups = getattr(self.null, "groups", None)
         groups = None if test_groups is None else group_codes(test_groups, moment.n_obs)
+        notes = (*found.certificate.notes, *names.notes, *_clusters(groups))
         return KCMTestResult(
             statistic=found.statistic,
             pvalue=found.pvalue,
@@ -185,7 +186,8 @@ class KCMTest:
             theta=names.theta,
             n_dropped=names.n_dropped,
             certificate=replace(
-                found.certificate, notes=(*found.certificate.notes, *names.notes, *_clusters(groups))
+                found.certificate,
+                notes=(*found.certificate.notes, *names.notes, *_clusters(groups)),
             ),
             kernel_tests=tests,
             moment=moment,

@@ -21,9 +21,7 @@ from kcm.exceptions import DataError
 __all__ = ["align_rows", "choose_conditioning"]
 
 
-def choose_conditioning(
-    rows: FitRows, conditioning: Any
-) -> tuple[Encoded, tuple[str, ...]]:
+def choose_conditioning(rows: FitRows, conditioning: Any) -> tuple[Encoded, tuple[str, ...]]:
     """Conditioning variables on the observations of a fit, with their names and kinds.
 
     Parameters

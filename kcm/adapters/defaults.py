@@ -183,9 +183,7 @@ def _distinct(variables: list[Variable]) -> list[Variable]:
             same.append(variable)
     taken, found = set(by_name), []
     for variable in variables:
-        number = next(
-            (k for k, v in enumerate(by_name[variable.name], 1) if v is variable), None
-        )
+        number = next((k for k, v in enumerate(by_name[variable.name], 1) if v is variable), None)
         if number is not None:
             found.append(replace(variable, name=_unused(variable.name, number, taken)))
     return found

@@ -177,7 +177,9 @@ def _distance_from_zero(
     common = np.sqrt(np.mean(residuals**2)) * np.sqrt(np.sum(weight**2, axis=0))
     unit = np.maximum(spread, _ROUNDED * common)
     sums = np.abs(np.sum(scaled, axis=0))
-    return float(np.max(np.divide(sums, unit, out=np.zeros_like(sums), where=unit > 0), initial=0.0))
+    return float(
+        np.max(np.divide(sums, unit, out=np.zeros_like(sums), where=unit > 0), initial=0.0)
+    )
 
 
 def reciprocal(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from kcm._tables import as_table, is_text
 from kcm.adapters.estimate import check_has_data
-from kcm.adapters.weights import counts
 from kcm.adapters.terms import FormulaTerm, formula_terms, named_terms, numpy_alone
+from kcm.adapters.weights import counts
 from kcm.data.factors import Resolve, category_column, evaluate_plain, plain_columns
 from kcm.data.names import check_names
 from kcm.exceptions import DataError

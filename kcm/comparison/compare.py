@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm._options import as_generator, did_you_mean, listed
-from kcm.adapters import fit_name, fitted_moment, fit_clusters, own_kernel
+from kcm.adapters import fit_clusters, fit_name, fitted_moment, own_kernel
 from kcm.comparison.entry import Subject
 from kcm.comparison.record import ComparisonTable
 from kcm.comparison.registry import names, row

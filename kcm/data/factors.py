@@ -169,12 +169,13 @@ def evaluate_plain(expression: str, values: Mapping[str, Any], resolve: Resolve)
         return eval(code, {"__builtins__": {}}, scope)
 
 
-def resolve_in(scope: Mapping[str, Any]) -> Resolve:
+def resolve_in(scope: Any) -> Resolve:
     """Return a function that finds dotted names, starting from those of a mapping.
 
     Parameters
     ----------
     scope : mapping of str to object
+        Or anything that is indexed by names and raises KeyError, as patsy's namespaces.
 
     Returns
     -------
