@@ -185,10 +185,7 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=replace(
-                found.certificate,
-                notes=(*found.certificate.notes, *names.notes, *_clusters(groups)),
-            ),
+            certificate=replace(found.certificate, notes=notes),
             kernel_tests=tests,
             moment=moment,
             groups=groups,

@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,19 @@ def data() -> pd.DataFrame:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    with _engine(request.param):
+        yield request.param
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
     options = statsmodels.formula.options
     before = options.formula_engine
-    options.formula_engine = request.param
-    yield request.param
-    options.formula_engine = before
+    options.formula_engine = name
+    try:
+        yield
+    finally:
+        options.formula_engine = before
 
 
 # A factor, and by hand what it conditions on: columns by name, categories as text.
@@ -80,7 +89,7 @@ OTHER_ROWS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "I(w.rolling(3).mean())": lambda d: d.w.rolling(3).mean(),
     "np.cumsum(z)": lambda d: d.z.cumsum(),
     "w.pct_change()": lambda d: d.w / d.w.shift(1) - 1,
-    "np.roll(x, 1)": lambda d: np.r_[d.x.iloc[-1], d.x.iloc[:-1]],
+    "np.roll(z, 1)": lambda d: np.r_[d.z.iloc[-1], d.z.iloc[:-1]],
     "y.shift(2)": lambda d: d.y.shift(2),
     "I(z.groupby(team).transform('mean'))": lambda d: d.team.map(d.groupby("team").z.mean()),
 }
@@ -133,29 +142,19 @@ class TestGeneratedFormulas:
         assert len({tuple(sorted(f)) for f in FORMULAS}) > 0.8 * N_FORMULAS
 
     def test_patsy(self, data: pd.DataFrame):
-        _with_engine("patsy", lambda: self.check(FORMULAS, data))
+        with _engine("patsy"):
+            self.check(FORMULAS, data)
 
     def test_formulaic(self, data: pd.DataFrame):
         understood = [[METHODS.get(f, f) for f in factors] for factors in FORMULAS]
-        _with_engine(
-            "formulaic", lambda: self.check([list(dict.fromkeys(f)) for f in understood], data)
-        )
+        with _engine("formulaic"):
+            self.check([list(dict.fromkeys(factors)) for factors in understood], data)
 
     def check(self, formulas: list[list[str]], data: pd.DataFrame):
         assert lagged(data.x).isna().sum() == 1  # the formulas call it by name
         for factors in formulas:
             fit = smf.ols("y ~ " + " + ".join(factors), data).fit()
             expect_by_hand(fitted_moment(fit), by_hand(factors, data))
-
-
-def _with_engine(name: str, call: Callable[[], None]) -> None:
-    options = statsmodels.formula.options
-    before = options.formula_engine
-    options.formula_engine = name
-    try:
-        call()
-    finally:
-        options.formula_engine = before
 
 
 class TestProducts:

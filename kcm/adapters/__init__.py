@@ -3,14 +3,8 @@
 Neither library is imported here: a fit is recognised by the name of its class.
 """
 
-from kcm.adapters.dispatch import (
-    align_to_fit,
-    fit_clusters,
-    fit_column,
-    fit_name,
-    fit_panel,
-    fitted_moment,
-)
+from kcm.adapters.dependence import fit_clusters, fit_panel
+from kcm.adapters.dispatch import align_to_fit, fit_column, fit_name, fitted_moment
 from kcm.adapters.estimation import own_groups, own_kernel
 
 __all__ = [

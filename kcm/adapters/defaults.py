@@ -140,7 +140,7 @@ def _cells(block: Float[np.ndarray, "n c"], names: list[str]) -> pd.Series:
     levels = [_level(cell, names, code) for code, cell in enumerate(cells)]
     distinct = len(set(levels)) == len(levels)
     told = levels if distinct else [f"level {code + 1}" for code in range(len(cells))]
-    return pd.Series(pd.Categorical.from_codes(codes.reshape(-1), told))
+    return pd.Series(pd.Categorical(np.array(told)[codes.reshape(-1)], categories=told))
 
 
 def _level(cell: Float[np.ndarray, " c"], names: list[str], code: int) -> str:

@@ -7,10 +7,9 @@ from typing import Any, final
 import numpy as np
 
 from kcm.adapters import discrete, instrumental
-from kcm.adapters.clusters import covariance_clusters, repeated_unit
 from kcm.adapters.conditioning import align_rows, choose_conditioning
 from kcm.adapters.estimate import Estimate
-from kcm.adapters.estimation import estimation_rows, is_estimation, own_groups, own_moment
+from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
 from kcm.adapters.glm import generalised_linear_model
 from kcm.adapters.linear import least_squares
 from kcm.adapters.moment_conditions import moment_conditions
@@ -26,7 +25,7 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_clusters", "fit_column", "fit_name", "fit_panel", "fitted_moment"]
+__all__ = ["align_to_fit", "fit_column", "fit_name", "fit_rows", "fitted_moment"]
 
 
 @final
@@ -208,7 +207,7 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     """
     if isinstance(fit, FittedMoment):
         raise DataError(f"a FittedMoment holds no column {name!r}; pass the values themselves.")
-    return _rows(fit).columns([name], "groups")[name].to_numpy()
+    return fit_rows(fit).columns([name], "groups")[name].to_numpy()
 
 
 def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
@@ -245,61 +244,9 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
     >>> align_to_fit(smf.ols("y ~ x", data).fit(), firm, "groups").tolist()
     [1, 1, 2]
     """
-    rows = _rows(fit)
+    rows = fit_rows(fit)
     aligned = align_rows(rows, values, argument).to_numpy()
     return rows.repeated(aligned[:, 0] if np.ndim(values) == 1 else aligned)
-
-
-def fit_clusters(fit: Any) -> np.ndarray | None:
-    """Return the clusters of the covariance of a fit, one label per observation.
-
-    Parameters
-    ----------
-    fit : fitted result or FittedMoment
-        As for `fitted_moment`.
-
-    Returns
-    -------
-    ndarray of shape (n,) or None
-        None where the covariance has no clusters, or clusters in two ways.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import statsmodels.formula.api as smf
-    >>> data = pd.DataFrame({"x": [1.0, 2, 4, 3], "y": [1.0, 3, 2, 5], "firm": [1, 1, 2, 2]})
-    >>> model = smf.ols("y ~ x", data)
-    >>> fit_clusters(model.fit(cov_type="cluster", cov_kwds={"groups": data.firm})).tolist()
-    [1, 1, 2, 2]
-    """
-    if isinstance(fit, FittedMoment) or is_estimation(fit):
-        return own_groups(fit)
-    clusters = covariance_clusters(getattr(fit, "_results", fit))
-    return None if clusters is None else align_to_fit(fit, clusters, "groups")
-
-
-def fit_panel(fit: Any) -> str | None:
-    """Return what repeats in the data of a fit where they look like a panel; None elsewhere.
-
-    Parameters
-    ----------
-    fit : fitted result or FittedMoment
-        As for `fitted_moment`.
-
-    Returns
-    -------
-    str or None
-        The name of a column or index level.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import statsmodels.formula.api as smf
-    >>> data = pd.DataFrame({"firm": [1, 1, 2, 2], "year": [8, 9, 8, 9], "y": [3.0, 1, 2, 5]})
-    >>> fit_panel(smf.ols("y ~ year", data).fit())
-    'firm'
-    """
-    return None if isinstance(fit, FittedMoment) else repeated_unit(_rows(fit))
 
 
 def fit_name(fit: Any) -> str:
@@ -330,7 +277,8 @@ def fit_name(fit: Any) -> str:
     return f"{cls.__module__.split('.')[0]} {cls.__name__.lstrip('_')}"
 
 
-def _rows(fit: Any) -> FitRows:
+def fit_rows(fit: Any) -> FitRows:
+    """Where the observations of a fit of any type come from."""
     if isinstance(fit, FittedMoment):
         return FitRows(fit.n_obs)
     if is_estimation(fit):

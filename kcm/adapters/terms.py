@@ -60,7 +60,7 @@ def formula_terms(model: Any) -> tuple[FormulaTerm, ...]:
 
     None either where the columns of the design are no longer those that the formula made.
     """
-    spec = getattr(model.data, "model_spec", None)
+    spec: Any = getattr(model.data, "model_spec", None)
     slices = getattr(spec, "term_slices", None)
     if not slices or len(spec.column_names) != model.exog.shape[1]:
         return ()

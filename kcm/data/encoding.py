@@ -193,10 +193,12 @@ def select(encoded: Encoded, positions: Sequence[int]) -> Encoded:
     ('b',)
     """
     chosen = list(positions)
-    names, kinds, levels = (
-        tuple(part[j] for j in chosen) for part in (encoded.names, encoded.kinds, encoded.levels)
+    return Encoded(
+        encoded.values[:, chosen],
+        tuple(encoded.names[j] for j in chosen),
+        tuple(encoded.kinds[j] for j in chosen),
+        tuple(encoded.levels[j] for j in chosen),
     )
-    return Encoded(encoded.values[:, chosen], names, kinds, levels)
 
 
 def _order_key(column: Float64[np.ndarray, " n"]) -> bytes:

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kcm.adapters.dispatch import align_to_fit, fit_rows
+from kcm.adapters.estimation import is_estimation, own_groups
 from kcm.adapters.rows import FitRows
+from kcm.moments import FittedMoment
 
-__all__ = ["covariance_clusters", "repeated_unit"]
+__all__ = ["fit_clusters", "fit_panel"]
 
 _CLUSTERED = ("cluster", "cluster-crv3", "cluster-jk", "clustered")
 # Names that columns of time have, in lower case.
@@ -19,7 +22,59 @@ _TIMES = frozenset(
 _LEAST_REPEATS = 2
 
 
-def covariance_clusters(fit: Any) -> Any:
+def fit_clusters(fit: Any) -> np.ndarray | None:
+    """Return the clusters of the covariance of a fit, one label per observation.
+
+    Parameters
+    ----------
+    fit : fitted result or FittedMoment
+        As for `fitted_moment`.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        None where the covariance has no clusters, or clusters in two ways.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import statsmodels.formula.api as smf
+    >>> data = pd.DataFrame({"x": [1.0, 2, 4, 3], "y": [1.0, 3, 2, 5], "firm": [1, 1, 2, 2]})
+    >>> model = smf.ols("y ~ x", data)
+    >>> fit_clusters(model.fit(cov_type="cluster", cov_kwds={"groups": data.firm})).tolist()
+    [1, 1, 2, 2]
+    """
+    if isinstance(fit, FittedMoment) or is_estimation(fit):
+        return own_groups(fit)
+    clusters = _covariance_clusters(getattr(fit, "_results", fit))
+    return None if clusters is None else align_to_fit(fit, clusters, "groups")
+
+
+def fit_panel(fit: Any) -> str | None:
+    """Return what repeats in the data of a fit where they look like a panel; None elsewhere.
+
+    Parameters
+    ----------
+    fit : fitted result or FittedMoment
+        As for `fitted_moment`.
+
+    Returns
+    -------
+    str or None
+        The name of a column or index level.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import statsmodels.formula.api as smf
+    >>> data = pd.DataFrame({"firm": [1, 1, 2, 2], "year": [8, 9, 8, 9], "y": [3.0, 1, 2, 5]})
+    >>> fit_panel(smf.ols("y ~ year", data).fit())
+    'firm'
+    """
+    return None if isinstance(fit, FittedMoment) else _repeated_unit(fit_rows(fit))
+
+
+def _covariance_clusters(fit: Any) -> Any:
     """Labels of the clusters that the covariance of a fit allows for, one per row of the fit.
 
     Parameters
@@ -41,7 +96,7 @@ def covariance_clusters(fit: Any) -> Any:
     return labels.reshape(-1) if labels.size == len(labels) else None
 
 
-def repeated_unit(rows: FitRows) -> str | None:
+def _repeated_unit(rows: FitRows) -> str | None:
     """Name of what is observed several times: the data look like a panel.
 
     A level of a MultiIndex, or an identifier that together with a column of time tells all rows
