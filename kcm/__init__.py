@@ -26,15 +26,18 @@ from kcm.exceptions import (
     SaturatedModelError,
     TiedDistancesWarning,
     UnsupportedModelError,
+    WeakInstrumentsWarning,
 )
 
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels, simulation
+    from kcm.adapters import first_stage_strength
     from kcm.combination import PenalizedMaximum
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
+    from kcm.first_stage import FirstStageStrength
     from kcm.leverage import leverage_scale
     from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
     from kcm.null import Asymptotic, MultiplierBootstrap, StudentizedNormal
@@ -60,6 +63,7 @@ __all__ = [
     "DependenceWarning",
     "EstimationResults",
     "FewClustersWarning",
+    "FirstStageStrength",
     "FittedMoment",
     "IdentificationError",
     "KCMError",
@@ -76,8 +80,10 @@ __all__ = [
     "StudentizedNormal",
     "TiedDistancesWarning",
     "UnsupportedModelError",
+    "WeakInstrumentsWarning",
     "compare_tests",
     "datasets",
+    "first_stage_strength",
     "gram",
     "kernels",
     "leverage_scale",
@@ -102,6 +108,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "ConditionalMomentEmbedding": "kcm.embedding:ConditionalMomentEmbedding",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
+        "FirstStageStrength": "kcm.first_stage:FirstStageStrength",
         "FittedMoment": "kcm.moments:FittedMoment",
         "KCMTest": "kcm.omnibus:KCMTest",
         "KCMTestResult": "kcm.results:KCMTestResult",
@@ -111,6 +118,7 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "StudentizedNormal": "kcm.null:StudentizedNormal",
         "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",
+        "first_stage_strength": "kcm.adapters:first_stage_strength",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
         "leverage_scale": "kcm.leverage:leverage_scale",

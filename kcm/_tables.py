@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from kcm._validation import as_floats
+from kcm._validation import as_floats, decoded
 from kcm.exceptions import DataError
 
 __all__ = [
@@ -237,7 +237,17 @@ def check_distinct(names: Iterable[str], owner: str) -> None:
 
 
 def _with_string_names(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index | None]:
-    return table.set_axis([str(name) for name in table.columns], axis=1), table.index
+    named = table.set_axis([str(name) for name in table.columns], axis=1)
+    dictionaries = [j for j, dtype in enumerate(table.dtypes) if _is_arrow_dictionary(dtype)]
+    if dictionaries:
+        columns = [_bare(named.iloc[:, j]) for j in range(named.shape[1])]
+        whole = [pd.Series(column, index=table.index) for column in columns]
+        named = pd.concat(whole, axis=1, keys=list(named.columns))
+    return named, table.index
+
+
+def _is_arrow_dictionary(dtype: Any) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and dtype.name.startswith("dictionary")
 
 
 def _through_narwhals(value: object, argument: str) -> Any:
@@ -266,11 +276,25 @@ def _columns_by_name(value: object, argument: str) -> dict[str, Any]:
 
 
 def _values(column: Any) -> Any:
-    """Return the values of a narwhals series; an enum, whose categories have an order, keeps it."""
+    """Return the values of a narwhals series; categories that have an order keep it."""
+    native = nw.to_native(column)
+    if nw.dependencies.is_pyarrow_chunked_array(native):
+        return _arrow_values(native)
     if isinstance(column.dtype, nw.Enum):
         return pd.Categorical(column.to_numpy(), list(column.dtype.categories), ordered=True)
     values = column.to_numpy()
     return pd.Categorical(values) if column.dtype == nw.Categorical else values
+
+
+def _arrow_values(column: Any) -> Any:
+    """Return the entries of an Arrow column; those of a dictionary as categories, in its order."""
+    if not str(column.type).startswith("dictionary"):
+        return column.to_numpy()
+    whole = column.unify_dictionaries()
+    known = [c.dictionary.to_pylist() for c in whole.chunks[:1]]
+    levels = [level for level in dict.fromkeys(known[0] if known else []) if level is not None]
+    entries = pd.array(decoded(whole).to_pylist(), dtype=object)
+    return pd.Categorical(entries, pd.Index(levels), ordered=column.type.ordered)
 
 
 def _from_columns(
@@ -293,12 +317,15 @@ def _from_columns(
 
 def _bare(column: Any) -> Any:
     if isinstance(column, pd.Series):
+        if _is_arrow_dictionary(column.dtype):
+            values: Any = column.array
+            return _arrow_values(values.__arrow_array__())
         return column.array
     if isinstance(column, np.ndarray | pd.Categorical):
         return column
     if nw.dependencies.is_into_series(column):
         return _values(nw.from_native(column, series_only=True))
-    return np.asarray(column)
+    return np.asarray(decoded(column))
 
 
 def _shared_index(columns: Mapping[str, Any], argument: str) -> pd.Index | None:

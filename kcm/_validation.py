@@ -15,6 +15,7 @@ __all__ = [
     "as_float_columns",
     "as_float_columns_with_missing",
     "as_floats",
+    "decoded",
     "view_float_columns",
 ]
 
@@ -197,11 +198,39 @@ def as_floats(array: Shaped[np.ndarray, "..."], subject: str) -> Float64[np.ndar
     return floats
 
 
+def decoded(value: Any) -> Any:
+    """Return an Arrow array of codes and a dictionary as the array of its entries.
+
+    NumPy reads a missing entry of such an array as the last entry of the dictionary.
+
+    Parameters
+    ----------
+    value : object
+        Anything; what is no such array is returned as it is.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> decoded(pa.array(["a", None, "b"]).dictionary_encode()).to_pylist()
+    ['a', None, 'b']
+    """
+    arrow = sys.modules.get("pyarrow")  # without it imported there is no such array
+    if arrow is None or not isinstance(value, arrow.Array | arrow.ChunkedArray):
+        return value
+    while arrow.types.is_dictionary(value.type):
+        value = value.cast(value.type.value_type)
+    return value
+
+
 def _as_array(value: object, argument: str) -> Shaped[np.ndarray, "..."]:
     if isinstance(value, np.ma.MaskedArray):
         return value
     try:
-        return np.asarray(value)
+        return np.asarray(decoded(value))
     except (TypeError, ValueError) as error:
         raise DataError(
             f"`{argument}` could not be read as an array: {str(error).rstrip('.')}. Pass rows "

@@ -1,5 +1,6 @@
 """Columns that vary, and an order of rows that is a property of their values."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,8 +8,10 @@ from jaxtyping import Bool, Float64, Int
 
 from kcm.exceptions import DataError
 
-__all__ = ["check_varies", "rows_by_value"]
+__all__ = ["check_sizes", "check_varies", "rows_by_value", "units_of"]
 
+# Numbers of which sums, differences and quotients are doubles with all their digits.
+LARGEST, SMALLEST_RANGE = 1e307, 1e-290
 # Standardised numbers this close to each other are the same up to rounding.
 SAME = 1e-9
 
@@ -35,7 +38,7 @@ def check_varies(values: Float64[np.ndarray, "n k"], names: Sequence[str]) -> No
     """
     # a column at a time: its numbers side by side
     columns = np.ascontiguousarray(values.T)
-    low, high = columns.min(axis=1), columns.max(axis=1)
+    low, high = columns.min(axis=1) / 2, columns.max(axis=1) / 2  # halves: a sum may overflow
     rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
     constant = high - low <= rounding
     if constant.any():
@@ -44,6 +47,59 @@ def check_varies(values: Float64[np.ndarray, "n k"], names: Sequence[str]) -> No
             f"conditioning columns must vary, but {told} is the same in every row (up to "
             "rounding); leave it out."
         )
+
+
+def check_sizes(values: Float64[np.ndarray, "n k"], names: Sequence[str]) -> None:
+    """Check that distances of conditioning columns are doubles with all their digits.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+        The columns.
+    names : sequence of str
+        Their k names.
+
+    Raises
+    ------
+    DataError
+        If a column holds numbers beyond 1e307, or varies by less than 1e-290; the message names it
+        and a factor.
+
+    Examples
+    --------
+    >>> check_sizes(np.array([[1.0], [2e200]]), ["age"])
+    """
+    for name, column in zip(names, values.T, strict=True):
+        low, high = float(column.min()), float(column.max())
+        largest = max(-low, high)
+        if largest > LARGEST:
+            raise DataError(
+                f"the conditioning column {name!r} holds numbers of {largest:.3g}, and distances "
+                f"between such numbers overflow; divide it by {_power_of_ten(largest)}, which "
+                "changes its unit only."
+            )
+        if 0 < high - low < SMALLEST_RANGE:
+            raise DataError(
+                f"the conditioning column {name!r} varies by {high - low:.3g} only, and distances "
+                f"between such numbers are lost in double precision; divide it by "
+                f"{_power_of_ten(high - low)}, which changes its unit only."
+            )
+
+
+def _power_of_ten(size: float) -> str:
+    return f"1e{math.floor(math.log10(size)):d}"
+
+
+def units_of(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " d"]:
+    """Return a power of two of the size of each column, by which sums and squares are doubles.
+
+    Examples
+    --------
+    >>> units_of(np.array([[0.0, 3e300], [5.0, 0.0]])) == [8.0, 2.0**1000]
+    array([ True,  True])
+    """
+    largest = np.maximum(x.max(axis=0), -x.min(axis=0))
+    return np.ldexp(1.0, np.minimum(np.frexp(largest)[1], 1023))
 
 
 def rows_by_value(x: Float64[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:

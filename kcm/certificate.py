@@ -1,27 +1,38 @@
 """How a p-value was computed, and how far it can be from that of the exact method."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
-from kcm.null import BootstrapDistribution, NullDistribution, PearsonIII, WeightedChiSquare
+from kcm.null import (
+    BootstrapDistribution,
+    LeadingSpectrum,
+    NullDistribution,
+    PearsonIII,
+    WeightedChiSquare,
+)
+from kcm.null.multipliers import MULTIPLIERS
 from kcm.null.pearson import upper_tails
+from kcm.report import pvalue_text
 from kcm.residual_bounds import ResidualBounds
 
-__all__ = ["Certificate", "pvalue_interval"]
+__all__ = ["Certificate", "method_rows", "pvalue_interval"]
 
 # The exact method estimates the skewness with a standard error of at most .008; three of them.
 SKEWNESS_ERROR = 0.024
 # Points on each edge of the cumulants that are possible.
 SIDE = 65
-# Multiples of its standard deviation at which the tail of what is left out is looked at: below six
-# the bound on the tail is no use, above sixty it is nothing.
-REACHES = np.geomspace(6.0, 60.0, 7)
+# Multiples of its standard deviation at which the tail of what is left out is looked at: below
+# three the bound on the tail is no use, above sixty it is nothing.
+REACHES = np.geomspace(3.0, 60.0, 9)
 # Chance that a bound on a draw, or on the statistic, fails.
 RISK = 1e-4
+# Multipliers that are independent, with mean 0 and variance 1.
+INDEPENDENT = frozenset(MULTIPLIERS) - {"multinomial"}
 
 
 @final
@@ -60,6 +71,10 @@ class Certificate:
         """Tell whether the interval leaves open if the exact p-value is at most `level`."""
         low, high = self.pvalue_interval
         return low <= level < high
+
+    def with_notes(self, notes: Sequence[str]) -> "Certificate":
+        """Return the certificate with further notes before those that are there."""
+        return replace(self, notes=(*notes, *self.notes))
 
 
 @singledispatch
@@ -105,6 +120,24 @@ def _of_cumulants(law: PearsonIII, statistic: float, bounds: ResidualBounds) -> 
     return float(least.min()), float(most.max())
 
 
+@pvalue_interval.register
+def _of_leading_eigenvalues(
+    law: LeadingSpectrum, statistic: float, bounds: ResidualBounds
+) -> tuple[float, float]:
+    """Move the tail as that of the Pearson III law with these cumulants moves.
+
+    What the factor leaves out changes mean, variance and third cumulant; how far they can change
+    the tail is seen on the law that they determine. The error of the eigenvalues comes on top.
+    """
+    same = PearsonIII(law.mean, law.sd, law.skewness)
+    low, high = _of_cumulants(same, statistic, bounds)
+    middle = same.pvalue(statistic)
+    least, most = law.computation_interval(statistic, law.pvalue(statistic))
+    if not middle > 0:
+        return 0.0, 1.0
+    return least * low / middle, min(most * high / middle, 1.0)
+
+
 def _edges(
     skewness: float, share: float
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
@@ -131,7 +164,7 @@ def _of_eigenvalues(
     low, high = _statistics(statistic, bounds)
     sd = np.sqrt(2) * bounds.norm
     steps = REACHES * sd
-    tails = chaos_tail(REACHES)
+    tails = np.minimum(chaos_tail(REACHES), normal_tail(REACHES, _ratio(bounds)))
     below = [law.pvalue(high + d + bounds.trace) for d in steps] - tails
     above = [law.pvalue(low - d - bounds.trace) for d in steps] + tails
     return float(max(below.max(), 0.0)), float(min(above.min(), 1.0))
@@ -142,10 +175,10 @@ def _of_draws(
     law: BootstrapDistribution, statistic: float, bounds: ResidualBounds
 ) -> tuple[float, float]:
     """Count the draws that may be on the other side of the statistic."""
-    if law.multipliers == "multinomial":  # dependent weights: no bound is known
+    if law.multipliers not in INDEPENDENT:  # no bound is known for dependent weights
         return 0.0, 1.0
     low, high = _statistics(statistic, bounds)
-    reach = _reach(RISK / len(law.draws), law.multipliers) * np.sqrt(2) * bounds.norm
+    reach = _reach(RISK / len(law.draws), law.multipliers, bounds)
     # the p-value of stopped draws is not this share, but h / l
     pvalue, share = law.pvalue(statistic), 1 / (1 + len(law.draws))
     least = share * (1 + np.sum(law.draws >= high + reach + bounds.trace))
@@ -157,7 +190,7 @@ def _statistics(statistic: float, bounds: ResidualBounds) -> tuple[float, float]
     """Return the least exact statistic, and the largest when the model is right."""
     if bounds.statistic_exact:
         return statistic, statistic
-    reach = _reach(RISK, "gaussian") * np.sqrt(2) * bounds.norm
+    reach = _reach(RISK, "gaussian", bounds)
     return statistic - bounds.below, statistic + reach + bounds.trace
 
 
@@ -172,10 +205,43 @@ def chaos_tail(reach: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     return np.minimum(bounds.min(axis=-1), 1.0)
 
 
-def _reach(risk: float, multipliers: str) -> float:
-    """Return the multiple of its sd that D exceeds with a chance of at most `risk`."""
+def normal_tail(reach: Float[np.ndarray, " k"], ratio: float) -> Float[np.ndarray, " k"]:
+    """Bound P(|D| >= reach sd) for a centred quadratic form D in normal variables.
+
+    `ratio` bounds max|e_j| / |e| of its eigenvalues e_j. With k = 1 / ratio^2 no such form has a
+    larger moment generating function than max|e_j| (chi2_k - k), since (-log(1 - 2 x) / 2 - x) /
+    x^2 increases in x, and Chernoff's bound of this one is exp(-(v - k log(1 + v / k)) / 2) at v.
+    """
+    k, v = 1 / ratio**2, np.sqrt(2) * np.asarray(reach) / ratio
+    return np.minimum(2 * np.exp(-(v - k * np.log1p(v / k)) / 2), 1.0)
+
+
+def _ratio(bounds: ResidualBounds) -> float:
+    return min(bounds.largest / bounds.norm, 1.0) if bounds.norm > 0 else 1.0
+
+
+def _reach(risk: float, multipliers: str, bounds: ResidualBounds) -> float:
+    """Return what a form of what is left out exceeds with a chance of at most `risk`."""
+    sd = np.sqrt(2) * bounds.norm
     if multipliers not in ("gaussian", "rademacher"):
-        return float(1 / np.sqrt(risk))  # Chebyshev
-    grid = np.geomspace(1.0, 200.0, 400)
-    small_enough = grid[chaos_tail(grid) <= risk]
-    return float(small_enough[0]) if small_enough.size else float(1 / np.sqrt(risk))
+        return float(sd / np.sqrt(risk))  # Chebyshev
+    grid, ratio = np.geomspace(1.0, 200.0, 400), _ratio(bounds)
+    if multipliers == "gaussian":
+        tails = normal_tail(grid, ratio)
+    else:
+        # without its diagonal a form in signs has the moments of pi / 2 times one in normal
+        # variables at most, as the mean of |z| shows; the diagonal may double an eigenvalue
+        tails = normal_tail(grid * 2 / np.pi, min(2 * ratio, 1.0))
+    small_enough = grid[np.minimum(chaos_tail(grid), tails) <= risk]
+    return float(sd * (small_enough[0] if small_enough.size else 1 / np.sqrt(risk)))
+
+
+def method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
+    """Return rows of a summary on a low-rank test; none for an exact one."""
+    if certificate.method == "exact":
+        return ()
+    share, (low, high) = certificate.residual_share, certificate.pvalue_interval
+    statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
+    method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
+    within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
+    return ("Method", method), ("Exact p-value within", within)

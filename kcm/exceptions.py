@@ -10,6 +10,7 @@ __all__ = [
     "DataError",
     "DependenceWarning",
     "FewClustersWarning",
+    "ForkedProcessError",
     "IdentificationError",
     "KCMError",
     "MissingRowsWarning",
@@ -19,6 +20,7 @@ __all__ = [
     "SaturatedModelError",
     "TiedDistancesWarning",
     "UnsupportedModelError",
+    "WeakInstrumentsWarning",
 ]
 
 
@@ -44,6 +46,10 @@ class MomentError(KCMError, ValueError):
 
 class IdentificationError(KCMError, ValueError):
     """Parameters that the moment restrictions do not determine."""
+
+
+class ForkedProcessError(KCMError, RuntimeError):
+    """A process that was forked after JAX had computed, and in which JAX would never return."""
 
 
 class UnsupportedModelError(KCMError, TypeError):
@@ -76,3 +82,7 @@ class RegularizationBiasWarning(UserWarning):
 
 class TiedDistancesWarning(UserWarning):
     """The median distance is zero and a bandwidth rule used its documented fallback."""
+
+
+class WeakInstrumentsWarning(UserWarning):
+    """The conditioning variables say little about a parameter: tests and intervals may be off."""

@@ -1,32 +1,45 @@
-"""The finite-sample scale of residuals: HC2 for any estimator."""
+"""The finite-sample scale of residuals, for any estimator."""
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from kcm._options import check_option
 from kcm._validation import as_float_columns
 from kcm.exceptions import DataError
-from kcm.moments import as_blocks
+from kcm.moments import Correction, as_blocks, corrected_scale
+from kcm.moments.parametrization import orthogonal_parameters
+from kcm.moments.scaling import CORRECTIONS
 
 __all__ = ["leverage_scale"]
 
-# A residual whose leverage is one is zero by construction; below this its scale means nothing.
-SMALLEST_SCALE = 1e-5
 
-
-def leverage_scale(jacobian: Any, gain: Any, variance: Any = None) -> Float[np.ndarray, "n q"]:
-    r"""Finite-sample scale of each residual (HC2), for any estimator.
+def leverage_scale(
+    jacobian: Any,
+    gain: Any,
+    variance: Any = None,
+    *,
+    correction: Correction = "HC4-relative",
+) -> Float[np.ndarray, "n q"]:
+    r"""What each residual is divided by to have the size of an error, for any estimator.
 
     To first order the fitted residuals are :math:`M\psi` with :math:`M = I + n^{-1} S L'`. With
-    the estimator's working variances V the scale is
+    the estimator's working variances V,
 
     .. math:: s_i^2 = (M V M')_{ii} / V_i
-        = 1 + \tfrac2n S_i' L_i + \tfrac{1}{n^2} S_i' (\textstyle\sum_j L_j V_j L_j') S_i / V_i ,
+        = 1 + \tfrac2n S_i' L_i + \tfrac{1}{n^2} S_i' (\textstyle\sum_j L_j V_j L_j') S_i / V_i
 
-    the variance that is left of residual i when the working variances are right. For OLS, and for
-    weighted least squares and generalised linear models with their own leverages, this is
-    :math:`1 - h_{ii}`.
+    is the share of the variance of residual i that fitting leaves when the working variances are
+    right. For OLS, and for weighted least squares and generalised linear models with their own
+    leverages, it is :math:`1 - h_{ii}`. With :math:`h_i = 1 - s_i^2` and their mean :math:`\bar h`
+    the scale is
+
+    .. math:: s_i, \qquad s_i^{\delta_i}, \qquad
+        \bar s\, (s_i / \bar s)^{\delta_i}, \quad \bar s^2 = 1 - \bar h, \qquad
+        \delta_i = \min(4, h_i / \bar h)
+
+    for "HC2", "HC4" and "HC4-relative".
 
     Parameters
     ----------
@@ -37,6 +50,9 @@ def leverage_scale(jacobian: Any, gain: Any, variance: Any = None) -> Float[np.n
     variance : array_like of shape (n,) or (n, q), optional
         Working variances V_i up to a constant, not negative: 1 / weights for weighted least
         squares, the variance function for a generalised linear model. Default: all equal.
+    correction : {"HC4-relative", "HC4", "HC2"}
+        "HC2" is right when the working variances are. "HC4" also holds where the variance is large
+        at leverage points, and "HC4-relative", the default, there and with many parameters.
 
     Returns
     -------
@@ -48,11 +64,15 @@ def leverage_scale(jacobian: Any, gain: Any, variance: Any = None) -> Float[np.n
     ------
     DataError
         When the shapes differ, or on values that are missing, infinite or not numbers.
+    OptionError
+        When `correction` is not one of the three.
 
     References
     ----------
     MacKinnon and White (1985), Some heteroskedasticity-consistent covariance matrix estimators
-    with improved finite sample properties, Journal of Econometrics 29, 305-325.
+    with improved finite sample properties, Journal of Econometrics 29, 305-325. Cribari-Neto
+    (2004), Asymptotic inference under heteroskedasticity of unknown form, Computational Statistics
+    and Data Analysis 45, 215-233.
 
     Examples
     --------
@@ -61,6 +81,7 @@ def leverage_scale(jacobian: Any, gain: Any, variance: Any = None) -> Float[np.n
     >>> leverage_scale(-x, x).round(4).ravel()
     array([0.866, 0.866, 0.866, 0.866])
     """
+    check_option(correction, CORRECTIONS, "correction")
     slopes, gains = as_blocks(jacobian, "jacobian"), as_blocks(gain, "gain")
     if slopes.shape != gains.shape:
         raise DataError(
@@ -68,8 +89,7 @@ def leverage_scale(jacobian: Any, gain: Any, variance: Any = None) -> Float[np.n
             "the same shape for both, (n, q, p), or (n, p) for one residual component."
         )
     working = _working_variance(variance, slopes.shape[:2])
-    scale = np.sqrt(np.maximum(_squared_scale(slopes, gains, working), 0.0))
-    return np.where(scale < SMALLEST_SCALE, 1.0, scale)
+    return corrected_scale(_squared_scale(slopes, gains, working), correction)
 
 
 def _working_variance(variance: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "n q"]:
@@ -89,7 +109,9 @@ def _squared_scale(
     gain: Float[np.ndarray, "n q p"],
     variance: Float[np.ndarray, "n q"],
 ) -> Float[np.ndarray, "n q"]:
-    n = len(jacobian)
+    n, orthogonal = len(jacobian), orthogonal_parameters(jacobian, gain)
+    if orthogonal is not None:
+        jacobian, gain, _ = orthogonal
     spread = np.einsum("icp,ic,icr->pr", gain, variance, gain) / n**2
     fitted = np.einsum("icp,pr,icr->ic", jacobian, spread, jacobian)
     # a residual without variance is zero whatever the data

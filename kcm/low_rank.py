@@ -1,5 +1,6 @@
 """A low-rank factor of a Gram matrix that is never formed, with its residual."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -13,7 +14,7 @@ from kcm._validation import as_float_columns
 from kcm.kernels import Kernel
 from kcm.kernels.base import check_definite
 
-__all__ = ["LowRankFactor", "low_rank_factor"]
+__all__ = ["LowRankFactor", "extended", "low_rank_factor"]
 
 # Columns of the Gram matrix that are evaluated and factored together.
 BLOCK = 32
@@ -35,6 +36,10 @@ class LowRankFactor:
         The rows of x that span the approximation, the landmarks: K is exact in their columns.
     residual_share : float
         tr(K - F F') / tr K, in [0, 1].
+    residual : ndarray of shape (n,)
+        diag(K - F F').
+    generator : mapping
+        State of the generator that drew the pivots, for more of them.
 
     Examples
     --------
@@ -47,6 +52,8 @@ class LowRankFactor:
     factor: Float[np.ndarray, "n r"]
     pivots: Int[np.ndarray, " r"]
     residual_share: float
+    residual: Float[np.ndarray, " n"]
+    generator: Mapping[str, Any]
 
     @property
     def rank(self) -> int:
@@ -101,19 +108,49 @@ def low_rank_factor(
     check_definite(kernel, "a low-rank factor")
     points = as_float_columns(x, "x")
     kernel = kernel.resolve(points)
+    start = _nothing_explained(gram.diagonal(kernel, points))
+    return extended(start, kernel, points, tolerance, max_rank)
+
+
+def extended(
+    start: LowRankFactor,
+    kernel: Kernel,
+    points: Float[np.ndarray, "n d"],
+    tolerance: float,
+    max_rank: int,
+) -> LowRankFactor:
+    """Add columns to a factor until its residual is small; those that are there stay.
+
+    Parameters
+    ----------
+    start : LowRankFactor
+        Of `kernel`, resolved, on `points`.
+    kernel : Kernel
+    points : ndarray of shape (n, d)
+    tolerance : float
+    max_rank : int
+        As in `low_rank_factor`. The factor is the one that it returns for them.
+    """
     diagonal = gram.diagonal(kernel, points)
-    residual, largest = diagonal.copy(), float(diagonal.max())
-    factor, pivots = np.zeros((len(points), 0)), np.zeros(0, np.int64)
-    rng = np.random.default_rng(PIVOT_SEED)
+    factor, pivots, residual = start.factor, start.pivots, start.residual
+    smallest, rng = DEPENDENT * float(diagonal.max()), np.random.default_rng(PIVOT_SEED)
+    rng.bit_generator.state = start.generator
     while len(pivots) < min(max_rank, len(points)) and _open(residual, diagonal, tolerance):
         drawn = _draw(residual, min(BLOCK, max_rank - len(pivots)), rng)
-        columns, chosen = _new_columns(kernel, points, factor, drawn, DEPENDENT * largest)
+        columns, chosen = _new_columns(kernel, points, factor, drawn, smallest)
         if not len(chosen):
             break
         factor, pivots = np.hstack([factor, columns]), np.append(pivots, chosen)
         residual = np.maximum(residual - np.sum(columns**2, axis=1), 0.0)
         residual[pivots] = 0.0
-    return LowRankFactor(factor, pivots, float(residual.sum() / diagonal.sum()))
+    share = float(residual.sum() / diagonal.sum())
+    return LowRankFactor(factor, pivots, share, residual, rng.bit_generator.state)
+
+
+def _nothing_explained(diagonal: Float[np.ndarray, " n"]) -> LowRankFactor:
+    n, rng = len(diagonal), np.random.default_rng(PIVOT_SEED)
+    nothing = np.zeros((n, 0)), np.zeros(0, np.int64)
+    return LowRankFactor(*nothing, 1.0, diagonal.copy(), rng.bit_generator.state)
 
 
 def _open(

@@ -9,18 +9,23 @@ import numpy as np
 from jaxtyping import Int
 
 from kcm._options import as_generator, check_option, listed
-from kcm.combination import Combined, PenalizedMaximum, chosen, combined_pvalues
-from kcm.computation import Computation, Method, Outcome
+from kcm._records import fixed
+from kcm._variation import check_sizes
+from kcm.combination import Combined, KernelTest, PenalizedMaximum, Settings, joint_outcome
+from kcm.computation import Computation, Method, Outcome, Problem
 from kcm.contraction import StatisticName
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.gram import Execution
 from kcm.gram.relabelling import reads_as_numbers
 from kcm.kernels import Kernel
+from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
+from kcm.members import Members, members
 from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
+from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
-from kcm.results import KCMTestResult, KernelTest
+from kcm.results import KCMTestResult
 
 __all__ = ["KCMTest", "check_moment", "kernels_on", "projected", "together"]
 
@@ -44,11 +49,13 @@ class KCMTest:
     kernel : Kernel, "adaptive", list of Kernel or PenalizedMaximum, optional
         "adaptive" takes Gaussians at 1/4, 1 and 2 times the median heuristic, and Laplace kernels
         at 1 and 2 times (times the kernels of categories), so that slow, fast and local
-        departures are found, and combines their p-values: by the Cauchy combination, or with
-        a bootstrap null by the smallest p-value in the same draws. A list of kernels is combined
-        in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with the median
-        heuristic on the conditioning columns; where some hold categories, strings or booleans, the
-        product kernel of `kcm.kernels.for_frame`.
+        departures are found; from eight numeric columns on also an `Additive` kernel, and a
+        `LinearIndex` kernel of the index of the fit, where the moment has one that is close to a
+        linear function of the columns. It combines their p-values: by the Cauchy combination, or
+        with a bootstrap null by the smallest p-value in the same draws. A list of kernels is
+        combined in the same way; `kcm.PenalizedMaximum` chooses one. Default `Gaussian()`, with
+        the median heuristic on the conditioning columns; where some hold categories, strings or
+        booleans, the product kernel of `kcm.kernels.for_frame`.
     statistic : {"U", "V"}
         Default "U", unbiased for the squared maximum moment restriction.
     null : Null, optional
@@ -59,7 +66,10 @@ class KCMTest:
         says in the result's `certificate` how far its p-value can be from the exact one. "auto",
         the default, is exact up to 5e11 products (about 30,000 observations) and low-rank beyond;
         where a low-rank p-value leaves the decision at .01, .05 or .10 open it refines the factor
-        or computes exactly, and says so.
+        or computes exactly, and says so. The kernels of "adaptive" share this work (about 13,000
+        observations): beyond, those that need most rank stay exact as far as it goes, the notes
+        tell the rank of the others, and name a kernel of which its factor sees next to nothing,
+        which is left out.
     tolerance : float, optional
         The low-rank factor leaves out at most this share of the trace of the Gram matrix, as far
         as its rank (at most 2,048) and `memory_limit` allow. Default 0.01.
@@ -166,12 +176,14 @@ class KCMTest:
         moment = projected(fitted_moment, self.projection)
         generator, names = as_generator(rng), moment.labels
         kernels = kernels_on(moment, self.kernel)
-        outcomes = _outcomes(self._computation(), moment, kernels, self, generator)
-        tests = tuple(_kernel_test(outcome) for outcome in outcomes)
-        found = together(outcomes, self)
+        posed = well_conditioned(moment)
+        several = _outcomes(self._computation(), posed, kernels, self, generator)
+        tests = tuple(_kernel_test(outcome) for outcome in several.outcomes)
+        found = together(several.outcomes, self)
         test_groups = getattr(self.null, "groups", None)
-        groups = None if test_groups is None else group_codes(test_groups, moment.n_obs)
-        notes = (*found.certificate.notes, *names.notes, *_clusters(groups))
+        groups = None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs))
+        certificate = found.certificate.with_notes(several.notes)
+        notes = (*certificate.notes, *names.notes, *_clusters(groups))
         return KCMTestResult(
             statistic=found.statistic,
             pvalue=found.pvalue,
@@ -185,10 +197,11 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=replace(found.certificate, notes=notes),
+            certificate=replace(certificate, notes=notes),
             kernel_tests=tests,
             moment=moment,
             groups=groups,
+            settings=_settings(self),
         )
 
 
@@ -221,7 +234,7 @@ def projected(moment: FittedMoment, projection: str) -> FittedMoment:
 def _check_kernel(kernel: Any) -> None:
     several = isinstance(kernel, list | tuple) and len(kernel) > 0
     given = kernel if several else [kernel]
-    if kernel is None or _is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
+    if kernel is None or is_adaptive(kernel) or isinstance(kernel, PenalizedMaximum):
         return
     if not all(isinstance(k, Kernel) for k in given):
         raise OptionError(
@@ -230,7 +243,8 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-def _is_adaptive(kernel: Any) -> bool:
+def is_adaptive(kernel: Any) -> bool:
+    """Tell whether an argument asks for the adaptive test."""
     return isinstance(kernel, str) and kernel == "adaptive"
 
 
@@ -240,25 +254,31 @@ def _outcomes(
     kernels: Sequence[Kernel],
     test: KCMTest,
     rng: np.random.Generator,
-) -> list[Outcome]:
+) -> Members:
     """Return what each kernel finds, all with the same draws."""
-    state, outcomes = rng.bit_generator.state, []
+    state, null = rng.bit_generator.state, test.null or Asymptotic()
+    if is_adaptive(test.kernel) and len(kernels) > 1:
+        fixed = test.statistic, null, rng, computation.execution
+        return members([Problem(moment, kernel, *fixed) for kernel in kernels], computation)
+    outcomes = []
     for kernel in kernels:
         rng.bit_generator.state = state
-        problem = moment, kernel, test.statistic, test.null or Asymptotic()
-        outcomes.append(computation.outcome(*problem, rng))
-    return outcomes
+        outcomes.append(computation.outcome(moment, kernel, test.statistic, null, rng))
+    return Members(tuple(outcomes), ())
 
 
 def together(outcomes: Sequence[Outcome], test: KCMTest) -> Combined:
     """Return the one outcome, the one chosen of several, or their combination."""
-    if len(outcomes) == 1:
-        (one,) = outcomes
-        found = one.contraction.statistic, one.law, one.certificate
-        return Combined(*found, test.statistic, 0, one.pvalue)
-    if isinstance(test.kernel, PenalizedMaximum):
-        return chosen(test.kernel, outcomes)
-    return combined_pvalues(outcomes)
+    return joint_outcome(outcomes, test.statistic, _maximum(test))
+
+
+def _maximum(test: KCMTest) -> PenalizedMaximum | None:
+    return test.kernel if isinstance(test.kernel, PenalizedMaximum) else None
+
+
+def _settings(test: KCMTest) -> Settings:
+    """Return how the test is run."""
+    return Settings(test.statistic, test.null or Asymptotic(), _maximum(test))
 
 
 def _kernel_test(outcome: Outcome) -> KernelTest:
@@ -269,12 +289,23 @@ def _kernel_test(outcome: Outcome) -> KernelTest:
 def kernels_on(moment: FittedMoment, given: Any) -> tuple[Kernel, ...]:
     """Return resolved kernels: those given, the adaptive ones, or the one for the columns."""
     kinds = moment.labels.kinds
-    if _is_adaptive(given):
-        given = scales_for_kinds(kinds, moment.conditioning)
+    _check_sizes(moment, given)
+    if is_adaptive(given):
+        given = scales_for_kinds(kinds, moment.conditioning, moment.index)
     if isinstance(given, PenalizedMaximum):
         given = given.kernels
     kernels = given if isinstance(given, list | tuple) else (given or for_kinds(kinds),)
     return tuple(_kernel_on(moment, kernel) for kernel in kernels)
+
+
+def _check_sizes(moment: FittedMoment, given: Any) -> None:
+    """Refuse columns of numbers, by name, whose distances are no doubles."""
+    several = given.kernels if isinstance(given, PenalizedMaximum) else given
+    kernels = several if isinstance(several, list | tuple) else [several]
+    if any(not isinstance(k, Kernel) or measures_distances(k) for k in kernels):
+        names, kinds = moment.labels.conditioning, moment.labels.kinds
+        numbers = [j for j, kind in enumerate(kinds) if kind == "continuous"]
+        check_sizes(moment.conditioning[:, numbers], [names[j] for j in numbers])
 
 
 def _kernel_on(moment: FittedMoment, given: Kernel) -> Kernel:

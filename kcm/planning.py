@@ -9,7 +9,13 @@ from kcm._options import check_int
 from kcm.contraction import StatisticName
 from kcm.embedding.alternative import Alternative, alternative
 from kcm.exceptions import OptionError
-from kcm.null import BootstrapDistribution, NullDistribution, PearsonIII, WeightedChiSquare
+from kcm.null import (
+    BootstrapDistribution,
+    LeadingSpectrum,
+    NullDistribution,
+    PearsonIII,
+    WeightedChiSquare,
+)
 from kcm.null.base import check_level
 from kcm.results import KCMTestResult
 
@@ -160,8 +166,8 @@ def cumulants(law: NullDistribution) -> Cumulants:
     >>> cumulants(WeightedChiSquare([1.0, 1.0]))
     Cumulants(first=2.0, second=4.0, third=16.0)
     """
-    if isinstance(law, WeightedChiSquare):
-        return Cumulants(law.mean, law.variance, 8 * float(np.sum(law.weights**3)))
+    if isinstance(law, WeightedChiSquare | LeadingSpectrum):
+        return Cumulants(law.mean, law.variance, law.third_cumulant)
     if isinstance(law, PearsonIII):
         return Cumulants(law.mean, law.sd**2, law.skewness * law.sd**3)
     if isinstance(law, BootstrapDistribution) and law.complete:

@@ -7,13 +7,14 @@ that its entries are is seen on pairs of rows. The derivation is in the document
 """
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse.linalg import eigsh
 
 from kcm.contraction import Contraction
-from kcm.gram.matrices import pairwise
+from kcm.gram.matrices import matrix, pairwise
 from kcm.low_rank_gram import LowRankGram, low_rank_of
 
 __all__ = ["ResidualBounds", "residual_bounds"]
@@ -24,6 +25,11 @@ N_PAIRS = 32_768
 BLOCK = 8_192
 PAIR_SEED = 20_200_724
 RISK = 1e-4
+# Rows of which all pairs are looked at, and the relative accuracy of an eigenvalue.
+N_ROWS = 2_048
+EIGEN_TOLERANCE = 1e-3
+# Variance of a combination of influences, each of size 1, that counts as none.
+SMALLEST_VARIANCE = 1e-12
 
 
 @final
@@ -36,6 +42,8 @@ class ResidualBounds:
     norm : float
         Bound on the Frobenius norm of E (its diagonal is zero unless there are clusters, or D is
         not exact).
+    largest : float
+        Bound on the absolute eigenvalues of E, at most `norm`.
     trace : float
         Bound on the absolute trace of E.
     below : float
@@ -45,6 +53,7 @@ class ResidualBounds:
     """
 
     norm: float
+    largest: float
     trace: float
     below: float
     statistic_exact: bool
@@ -76,13 +85,19 @@ def residual_bounds(
     clusters = _clusters(weighted, codes)
     norm = contraction.factor * np.hypot(*_norms(weighted, clusters))
     trace = contraction.factor * _trace_within(weighted, clusters)
-    below = 0.0
+    # with its diagonal, f r R r is positive semi-definite
+    top = norm + contraction.factor * clusters.sizes().max()
+    if clusters.single:
+        top = min(top, contraction.factor * _largest(weighted))
+    largest, below = min(top, norm), 0.0
     if residuals is not None:
         below = contraction.factor * float(gram.bound() @ np.sum(residuals**2, axis=1))
     if jacobian is not None:
-        added = _moved_by_theta(contraction, codes, jacobian, norm, clusters)
-        norm, trace = norm + added[0], trace + added[1]
-    return ResidualBounds(norm, trace, below, residuals is None)
+        added = _moved_by_theta(contraction, codes, jacobian, top, clusters)
+        norm, trace = norm + added.norm, trace + added.trace
+        trace += _moved_by_shift(contraction, norm)
+        largest = min(added.largest, norm)
+    return ResidualBounds(norm, largest, trace, below, residuals is None)
 
 
 @final
@@ -95,19 +110,30 @@ class _ResidualKernel:
     lengths: Float[np.ndarray, " n"]
 
     def correlations(
-        self, rows: Int[np.ndarray, " s"], others: Int[np.ndarray, " s"]
+        self,
+        rows: Int[np.ndarray, " s"],
+        others: Int[np.ndarray, " s"],
+        second: "_ResidualKernel | None" = None,
     ) -> Float[np.ndarray, " s"]:
-        """Return R(i, j) u_i'u_j / (w_i w_j) for pairs of rows, between -1 and 1."""
-        gram, points, lengths = self.gram, self.gram.points, self.lengths
+        """Return R(i, j) u_i'v_j / (w_i w_j) for pairs of rows, between -1 and 1, u = v or not."""
+        gram, points, right = self.gram, self.gram.points, second or self
         starts = range(0, len(rows), BLOCK)
         parts = [(rows[s : s + BLOCK], others[s : s + BLOCK]) for s in starts]
         explained = np.concatenate(
             [_row_products(gram.factor_at(i), gram.factor_at(j)) for i, j in parts]
         )
         rest = pairwise(gram.kernel, points[rows], points[others]) - explained
-        products = rest * _row_products(self.vectors[rows], self.vectors[others])
-        size = lengths[rows] * lengths[others]
+        products = rest * _row_products(self.vectors[rows], right.vectors[others])
+        size = self.lengths[rows] * right.lengths[others]
         return np.clip(np.divide(products, size, out=np.zeros_like(size), where=size > 0), -1, 1)
+
+    def among(self, rows: Int[np.ndarray, " s"]) -> Float[np.ndarray, "s s"]:
+        """Return R(i, j) u_i'u_j / (w_i w_j) for all pairs of some rows, 1 for a row itself."""
+        explained = self.gram.factor_at(rows)
+        rest = matrix(self.gram.kernel, self.gram.points[rows]) - explained @ explained.T
+        size = self.lengths[rows] * self.lengths[rows, None]
+        found = np.clip(rest * (self.vectors[rows] @ self.vectors[rows].T) / size, -1, 1)
+        return np.where(rows == rows[:, None], 1.0, found)
 
 
 def _residual_kernel(gram: LowRankGram, vectors: Float[np.ndarray, "n k"]) -> _ResidualKernel:
@@ -184,6 +210,34 @@ def _norm_between(kernel: _ResidualKernel, clusters: _Clusters) -> float:
     return float(clusters.sizes().sum() * np.sqrt(share))
 
 
+def _largest(kernel: _ResidualKernel) -> float:
+    """Bound the largest eigenvalue of W = R(i, j) u_i'u_j, its diagonal w_i^2 included."""
+    sizes = kernel.lengths**2
+    total = float(sizes.sum())
+    return total * _leading(_among_drawn(kernel, sizes)) if total > 0 else 0.0
+
+
+def _among_drawn(
+    kernel: _ResidualKernel, sizes: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "s s"]:
+    """Return the correlations of all pairs of rows drawn by size."""
+    rng, order = np.random.default_rng(PAIR_SEED + 3), kernel.gram.order
+    return kernel.among(order[_drawn(np.cumsum(sizes[order]), rng.random(N_ROWS))])
+
+
+def _leading(correlations: Float[np.ndarray, "s s"]) -> float:
+    """Bound the largest eigenvalue of a mean of p p', |p| = 1, from the products of a sample.
+
+    Along its leading eigenvector it is the mean of numbers between 0 and 1, for which Chernoff's
+    bound holds, and the largest eigenvalue of the sample is no less than that of the sample there.
+    """
+    n = len(correlations)
+    values = eigsh(correlations, 1, which="LA", v0=np.ones(n), tol=EIGEN_TOLERANCE)[0]
+    slack = np.log(1 / RISK) / (2 * n)
+    seen = (1 + EIGEN_TOLERANCE) * float(values[0]) / n
+    return float(min((np.sqrt(seen + slack) + np.sqrt(slack)) ** 2, 1.0))
+
+
 def _trace_within(kernel: _ResidualKernel, clusters: _Clusters) -> float:
     """Bound the sum of R(i, j) u_i'u_j over pairs of different rows of one cluster."""
     if clusters.single:
@@ -195,42 +249,84 @@ def _trace_within(kernel: _ResidualKernel, clusters: _Clusters) -> float:
     return float(clusters.sizes().sum() * max(_upper_mean(found, 2.0), _upper_mean(-found, 2.0)))
 
 
+class _Added(NamedTuple):
+    """What the estimate of theta adds to norm and trace, and the largest eigenvalue with it."""
+
+    norm: float
+    trace: float
+    largest: float
+
+
 def _moved_by_theta(
     contraction: Contraction,
     codes: Int[np.ndarray, " n"],
     jacobian: Float[np.ndarray, "n q p"],
-    norm: float,
+    top: float,
     clusters: _Clusters,
-) -> tuple[float, float]:
-    """Bound what the unknown R_0 S adds to the norm and to the trace."""
+) -> _Added:
+    """Bound what the unknown R_0 S adds; `top` bounds the eigenvalues of f r R r."""
     c, n, f = contraction, len(codes), contraction.factor
     gram, m = low_rank_of(c), int(codes.max()) + 1
-    influence = _cluster_sums(c.scaled_influence, codes, m)
+    elsewhere = c.border.n_columns > 0
+    influence = n * c.border.root if elsewhere else _cluster_sums(c.scaled_influence, codes, m)
     spread = influence.T @ influence
     q, p = jacobian.shape[1:]
-    moved = (jacobian.reshape(n * q, p) @ _root(f * spread)).reshape(n, q * p)
-    kernel = _residual_kernel(gram, moved)
+    root, inverse = _root(f * spread)
+    kernel = _residual_kernel(gram, (jacobian.reshape(n * q, p) @ root).reshape(n, q * p))
     energy = _energy(kernel) / n**2
     own = float(kernel.lengths @ kernel.lengths) / n**2
     weights = gram.residual[:, None] * c.scaled_residuals
     pulled = sum(w[:, None] * jacobian[:, k] for k, w in enumerate(weights.T))
     grouped = _cluster_sums(pulled, codes, m) * (f / n)
-    sizes = f * clusters.sizes()
     known = np.sqrt(max(np.trace(grouped.T @ grouped @ spread), 0.0))
-    own_trace = abs(float(np.sum(grouped * influence)))
-    return (
-        2 * (np.sqrt((norm + sizes.max()) * energy) + known) + energy + own,
-        2 * (np.sqrt(sizes.sum() * energy) + own_trace) + energy + own,
+    # what a theta from another sample adds stands beside the diagonal
+    own_trace = 0.0 if elsewhere else abs(float(np.sum(grouped * influence)))
+    along = (influence @ inverse.T)[codes]
+    pulling = c.scaled_residuals[:, :, None] * along[:, None, :]
+    crossed = f / n * _between(_residual_kernel(gram, pulling.reshape(n, q * p)), kernel)
+    of_diagonal = (np.sqrt(f * clusters.sizes().max()) + np.sqrt(own)) ** 2
+    return _Added(
+        2 * (np.sqrt(top * energy) + known) + energy + own,
+        2 * (crossed + own_trace) + energy + own,
+        max((np.sqrt(top) + np.sqrt(energy)) ** 2, of_diagonal),
     )
 
 
-def _energy(kernel: _ResidualKernel) -> float:
-    """Bound the sum of R(i, j) u_i'u_j over all pairs."""
-    rng, ends = np.random.default_rng(PAIR_SEED + 2), np.cumsum(kernel.lengths[kernel.gram.order])
-    if not ends[-1] > 0:
+def _moved_by_shift(contraction: Contraction, norm: float) -> float:
+    """Bound what another shift does to the mean of the law.
+
+    That of the exact K differs by the regression of E on B_I, at most |E| / |B_I|. What is left of
+    E after it is not longer than E.
+    """
+    shift = contraction.shift
+    return abs(shift.slope) * norm / shift.norm if shift.norm > 0 else 0.0
+
+
+def _between(one: _ResidualKernel, other: _ResidualKernel) -> float:
+    """Bound the absolute sum of R(i, j) u_i'v_j over all pairs."""
+    order, rng = one.gram.order, np.random.default_rng(PAIR_SEED + 4)
+    ends = [np.cumsum(kernel.lengths[order]) for kernel in (one, other)]
+    if not (ends[0][-1] > 0 and ends[1][-1] > 0):
         return 0.0
-    i, j = (kernel.gram.order[_drawn(ends, rng.random(N_PAIRS))] for _ in range(2))
-    return float(ends[-1] ** 2 * max(_upper_mean(kernel.correlations(i, j), 2.0), 0.0))
+    i, j = (order[_drawn(end, rng.random(N_PAIRS))] for end in ends)
+    found = one.correlations(i, j, other)
+    most = max(_upper_mean(found, 2.0), _upper_mean(-found, 2.0))
+    return float(ends[0][-1] * ends[1][-1] * most)
+
+
+def _energy(kernel: _ResidualKernel) -> float:
+    """Bound the sum of R(i, j) u_i'u_j over all pairs.
+
+    It is |sum p_i|^2, p_i the vectors whose products the kernel gives. Along that sum rows drawn by
+    w_i = |p_i| have a mean that Bernstein's inequality bounds, and the sample's sum is no shorter.
+    """
+    total = float(kernel.lengths.sum())
+    if not total > 0:
+        return 0.0
+    correlations, log = _among_drawn(kernel, kernel.lengths), np.log(1 / RISK)
+    deviation = np.sqrt(2 * _leading(correlations) * log / N_ROWS) + 2 * log / (3 * N_ROWS)
+    seen = np.sqrt(max(float(correlations.mean()), 0.0)) + deviation
+    return total**2 * float(min(seen, 1.0)) ** 2
 
 
 def _cluster_sums(
@@ -241,12 +337,17 @@ def _cluster_sums(
     return np.stack([np.bincount(codes, column, m) for column in values.T], axis=1)
 
 
-def _root(matrix: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
-    """Return Q with Q Q' the matrix, whose rows may differ in size."""
-    sizes = np.sqrt(np.diag(matrix))
+def _root(
+    square: Float[np.ndarray, "p p"],
+) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, "p p"]]:
+    """Return Q with Q Q' the matrix, whose rows may differ in size, and Q^-1 where it has one."""
+    sizes = np.sqrt(np.diag(square))
     sizes = np.where(sizes > 0, sizes, 1.0)
-    values, vectors = np.linalg.eigh(matrix / sizes / sizes[:, None])
-    return vectors * np.sqrt(np.maximum(values, 0.0)) * sizes[:, None]
+    values, vectors = np.linalg.eigh(square / sizes / sizes[:, None])
+    lengths = np.sqrt(np.maximum(values, 0.0))
+    seen = values > SMALLEST_VARIANCE
+    shares = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=seen)
+    return vectors * lengths * sizes[:, None], (vectors * shares).T / sizes
 
 
 def _upper_mean(values: Float[np.ndarray, " s"], width: float) -> float:

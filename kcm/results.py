@@ -1,6 +1,5 @@
 """The record that every test returns."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from jaxtyping import Int
 
-from kcm.certificate import Certificate
-from kcm.combination import PENALIZED
+from kcm._options import as_generator
+from kcm.certificate import Certificate, method_rows
+from kcm.combination import PENALIZED, KernelTest, Settings
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
@@ -21,43 +21,16 @@ from kcm.null.base import check_level
 from kcm.plotting.null_law import draw_null
 from kcm.report import Summary, pvalue_text
 from kcm.reporting import Compared, report_page
+from kcm.reporting.words import critical_text, dropped_text, interval_row
+from kcm.size_check import SizeCheck, Subject, check_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["KCMTestResult", "KernelTest"]
 
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class KernelTest:
-    """What one kernel says of the null hypothesis.
-
-    Attributes
-    ----------
-    kernel : Kernel
-        With its bandwidths as numbers.
-    statistic : float
-        n M^2.
-    pvalue : float
-    null_distribution : NullDistribution
-    certificate : Certificate
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import kcm
-    >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
-    >>> result = kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x))
-    >>> len(result.kernel_tests)
-    5
-    """
-
-    kernel: Kernel
-    statistic: float
-    pvalue: float
-    null_distribution: NullDistribution
-    certificate: Certificate
+# Relative error of a p-value above which its bound is printed in its place.
+KNOWN = 0.1
 
 
 @final
@@ -102,6 +75,8 @@ class KCMTestResult:
         What was tested; None after `remove_data`.
     groups : ndarray of int, shape (n,), or None
         Cluster numbers of the null law.
+    settings : Settings or None
+        Statistic, null and combination that were asked for.
 
     Examples
     --------
@@ -129,6 +104,7 @@ class KCMTestResult:
     kernel_tests: tuple[KernelTest, ...]
     moment: FittedMoment | None = None
     groups: Int[np.ndarray, " n"] | None = None
+    settings: Settings | None = None
 
     def __repr__(self) -> str:
         return (
@@ -147,14 +123,12 @@ class KCMTestResult:
         that of the projected residuals.
         """
         if self.moment is None:
-            raise DataError(
-                "this result holds no data: `remove_data` was called. Run the test again."
-            )
+            raise _data_removed()
         return ConditionalMomentEmbedding(self.moment, self.kernel, self.groups)
 
     def remove_data(self) -> "KCMTestResult":
-        """Return the result without the arrays of the moment: all but the embedding stays."""
-        return replace(self, moment=None, groups=None)
+        """Return the result without the arrays of the moment: without embedding and size check."""
+        return replace(self, moment=None, groups=None, settings=None)
 
     def plot_null(self, level: float = 0.05, ax: Any = None) -> Any:
         """Plot the null law, with the critical value and the statistic.
@@ -208,6 +182,45 @@ class KCMTestResult:
         matplotlib Axes
         """
         return self.embedding.contributions(kernel).plot(ax)
+
+    def size_check(
+        self,
+        n_replications: int = 200,
+        *,
+        level: float = 0.05,
+        rng: Any = 0,
+        progress: bool = True,
+    ) -> SizeCheck:
+        """Count how often right models on these regressors are rejected (`size_check.SizeCheck`).
+
+        Parameters
+        ----------
+        n_replications : int
+            Samples for each kind of error, at least 20. Default 200: a rate of .05 has the
+            standard error .015.
+        level : float
+            In (0, 1). Default 0.05.
+        rng : None, int, numpy Generator or JAX key
+            Source of the errors. Default 0: the same check at every call.
+        progress : bool
+            Show a bar after five seconds.
+
+        Returns
+        -------
+        SizeCheck
+
+        Raises
+        ------
+        DataError
+            After `remove_data`.
+        OptionError
+            When an option is out of range, or the moment cannot be simulated.
+        """
+        if self.moment is None or self.settings is None:
+            raise _data_removed()
+        kernels = tuple(test.kernel for test in self.kernel_tests)
+        subject = Subject(self.moment, kernels, self.settings, self.groups)
+        return check_size(subject, n_replications, level, as_generator(rng), progress)
 
     def report(
         self,
@@ -271,19 +284,19 @@ class KCMTestResult:
         OptionError
             When `level` is not in (0, 1).
         """
-        critical = _critical(self.null_distribution.critical_value(level))
+        critical = self.null_distribution.critical_value(level)
         rows = (
             ("Null hypothesis", self.null_hypothesis),
             ("Alternative", self.alternative),
             ("Theta", self.theta),
-            ("Observations", f"{self.n_obs:,}{_dropped(self.n_dropped)}"),
+            ("Observations", f"{self.n_obs:,}{dropped_text(self.n_dropped)}"),
             *self._kernel_rows(),
             ("Null law", self.null_distribution.describe()),
-            *_method_rows(self.certificate),
+            *method_rows(self.certificate),
             *self._statistic_rows(),
-            (f"Critical value ({level:.3g})", critical),
-            ("p-value", pvalue_text(self.pvalue)),
-            *_interval_row(self._pvalue_interval()),
+            (f"Critical value ({level:.3g})", critical_text(critical)),
+            ("p-value", _pvalue_words(self.pvalue, self.certificate)),
+            *interval_row(self._pvalue_interval()),
         )
         notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
         return Summary("Kernel conditional moment test", rows, notes)
@@ -365,6 +378,10 @@ class KCMTestResult:
         )
 
 
+def _data_removed() -> DataError:
+    return DataError("this result holds no data: `remove_data` was called. Run the test again.")
+
+
 def _check_comparison(comparison: Any) -> None:
     if comparison is not None and not isinstance(comparison, Compared):
         told = type(comparison).__name__
@@ -373,27 +390,10 @@ def _check_comparison(comparison: Any) -> None:
         )
 
 
-def _method_rows(certificate: Certificate) -> tuple[tuple[str, str], ...]:
-    """Return what a reader of a low-rank test must know; an exact one needs no word."""
-    if certificate.method == "exact":
-        return ()
-    share, (low, high) = certificate.residual_share, certificate.pvalue_interval
-    statistic = "exact statistic" if certificate.statistic_exact else "low-rank statistic"
-    method = f"low-rank, rank {certificate.rank:,}, {share:.2g} left out; {statistic}"
-    within = f"[{pvalue_text(low)}, {pvalue_text(high)}]"
-    return ("Method", method), ("Exact p-value within", within)
-
-
-def _dropped(n_dropped: int) -> str:
-    return f" ({n_dropped:,} dropped: missing values)" if n_dropped else ""
-
-
-def _interval_row(interval: tuple[float, float] | None) -> tuple[tuple[str, str], ...]:
-    if interval is None:
-        return ()
-    lower, upper = interval
-    return (("p-value, 95 % interval", f"{pvalue_text(lower)} to {pvalue_text(upper)}"),)
-
-
-def _critical(value: float) -> str:
-    return "unknown: the draws stopped before" if math.isnan(value) else f"{value:.6g}"
+def _pvalue_words(pvalue: float, certificate: Certificate) -> str:
+    """Write the p-value, or its bound where the computation may be off by more than 10 %."""
+    low, high = certificate.pvalue_interval
+    known = high <= (1 + KNOWN) * pvalue and low >= (1 - KNOWN) * pvalue
+    if certificate.method != "exact" or known:
+        return pvalue_text(pvalue)
+    return f"< {pvalue_text(high)}"

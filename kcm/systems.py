@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import FittedMoment, MomentLabels, check_own_sample, gain_of
 
 __all__ = ["stack_equations"]
 
@@ -26,8 +26,9 @@ def stack_equations(*moments: FittedMoment) -> FittedMoment:
     Raises
     ------
     DataError
-        When rows or conditioning variables differ, known and estimated thetas are mixed, or the
-        influence of an equation with several components is given in total.
+        When rows or conditioning variables differ, known and estimated thetas are mixed, a theta
+        was estimated on another sample, or the influence of an equation with several components
+        is given in total.
 
     Examples
     --------
@@ -45,6 +46,8 @@ def stack_equations(*moments: FittedMoment) -> FittedMoment:
         _block_diagonal([m.influence for m in moments if m.influence is not None]),
         np.hstack([_scale(m) for m in moments]),
         _labels([m.labels for m in moments]),
+        _block_diagonal([gain_of(m) for m in moments if m.jacobian is not None]),
+        np.hstack([_variance(m) for m in moments]),
     )
 
 
@@ -83,6 +86,7 @@ def _check_equations(moments: tuple[FittedMoment, ...]) -> None:
             raise DataError(
                 f"theta is known in one and estimated in the other of equations 1, {k}."
             )
+        check_own_sample(moment, "`stack_equations`")
         _check_split(moment, k)
 
 
@@ -97,6 +101,10 @@ def _check_split(moment: FittedMoment, k: int) -> None:
 
 def _scale(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
     return np.ones_like(moment.residuals) if moment.scale is None else moment.scale
+
+
+def _variance(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
+    return np.ones_like(moment.residuals) if moment.variance is None else moment.variance
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> Float[np.ndarray, "n q p"] | None:

@@ -4,11 +4,13 @@ import numpy as np
 
 from kcm.kernels import (
     ICM,
+    Additive,
     Constant,
     Gaussian,
     InverseMultiquadric,
     Laplace,
     Linear,
+    LinearIndex,
     Matern,
     Orthant,
     Polynomial,
@@ -16,6 +18,7 @@ from kcm.kernels import (
     RationalQuadratic,
     Smooth,
     SmoothICM,
+    Spectral,
     Subspace,
 )
 
@@ -45,6 +48,12 @@ SINGLE = {
     "smooth-icm": SmoothICM([0.7, 1.3, 2.0], DIRECTIONS),
     "smooth-icm-laplace": SmoothICM(0.8, DIRECTIONS, "laplace"),
     "constant": Constant(0.4),
+    "additive": Additive(Gaussian([0.7, 1.3, 2.0])),
+    "additive-laplace": Additive(Laplace(1.3)),
+    "additive-matern-5/2": Additive(Matern([0.7, 1.3, 2.0], nu=2.5)),
+    "additive-smooth": Additive(Smooth([0.7, 1.3, 2.0], "triangular")),
+    "index": LinearIndex([1.0, -0.5, 2.0], Gaussian(1.3)),
+    "index-two-rows": LinearIndex([[1.0, -0.5, 2.0], [0.0, 3.0, 1.0]], Laplace(1.3)),
 }
 COMPOSED = {
     "sum": Gaussian(1.3) + Laplace(0.8),
@@ -72,5 +81,7 @@ ANCHORED = {
     "orthant": Orthant(POINTS),
     "orthant-sum": 0.5 * Orthant(POINTS) + Gaussian(1.3),
     "projection": Projection(POINTS),
+    "spectral": Spectral(Gaussian(1.3), 0.1).resolve(POINTS),
+    "spectral-laplace": Spectral(Laplace([0.7, 1.3, 2.0]), 1.0).resolve(POINTS),
 }
 KERNELS = STATIONARY | LINEAR | BOUNDED | ANCHORED

@@ -1,8 +1,9 @@
-"""The power league: omnibus tests against six departures in one, two and five dimensions.
+"""The power league: omnibus tests against six departures in one to fifty columns.
 
-    python tests/power_league.py run league.npz      # an hour: all p-values, n = 200
+    python tests/power_league.py run league.npz      # an hour and more: all p-values, n = 200
     python tests/power_league.py table league.npz docs/_static/power_league.csv
     python tests/power_league.py plot docs/_static/power_league.csv docs/_static/power_league.png
+    python tests/power_league.py many many.npz 200   # the adaptive test in 10, 20, 50 columns
     python tests/power_league.py kernels wider.npz   # p-values of twenty kernels
     python tests/power_league.py combinations wider.npz  # how little any combination could lose
 
@@ -27,17 +28,21 @@ import kcm
 from kcm.adapters import fitted_moment
 from kcm.kernels import (
     ICM,
+    Additive,
     Gaussian,
     Laplace,
+    LinearIndex,
     Matern,
     MedianHeuristic,
     Orthant,
     Precomputed,
     Smooth,
     SmoothICM,
+    Spectral,
 )
 
 N_OBS, LEVEL, REPLICATIONS, DIMENSIONS = 200, 0.05, 500, (1, 2, 5)
+MANY_COLUMNS = 10, 20, 50
 DEPARTURES = {
     "none": lambda x: np.zeros(len(x)),
     "square": lambda x: 0.25 * (x[:, 0] ** 2 - 1),
@@ -53,10 +58,19 @@ KERNELS = {
     "Zheng": Smooth(),
     "Lavergne-Patilea": SmoothICM(seed=0),
 }
+SPECTRAL = {
+    "spectral Gaussian": Spectral(Gaussian(), 0.1),
+    "spectral Laplace": Spectral(Laplace(), 0.1),
+}
 MEMBERS = ["Gaussian, 1/4", "Gaussian, 1", "Gaussian, 2", "Laplace, 1", "Laplace, 2"]
 SINGLE = ["Gaussian, 1/4", "Gaussian, 1/2", "Gaussian, 1", "Gaussian, 2"]
 ADAPTIVE = ["KCM adaptive", "KCM adaptive, draws"]
-TESTS = [*ADAPTIVE, *KERNELS, "Escanciano", "RESET", *MEMBERS, "Gaussian, 1/2"]
+WITH_SPECTRAL = "KCM adaptive and two spectral"
+MANY = ["additive Laplace", "index"]
+TESTS = [
+    *[*ADAPTIVE, *KERNELS, "Escanciano", "RESET", *MEMBERS, "Gaussian, 1/2", *MANY, *SPECTRAL],
+    WITH_SPECTRAL,
+]
 
 
 def escanciano(x):
@@ -92,8 +106,19 @@ def pvalues(cell):
     classical.append(of_matrix(moment, escanciano(x / x.std(axis=0))))
     reset = float(linear_reset(fit, power=3, use_f=True, cov_type="HC3").pvalue)
     members = [member.pvalue for member in adaptive.kernel_tests]
-    half = kcm.KCMTest(Gaussian(MedianHeuristic()(moment.conditioning) / 2)).run(moment)
-    return [adaptive.pvalue, drawn.pvalue, *classical, reset, *members, half.pvalue]
+    median = MedianHeuristic()(moment.conditioning)
+    one_column = Additive(Laplace(median / np.sqrt(x.shape[1])))
+    more = [Gaussian(median / 2), one_column, LinearIndex(fit.params[1:]), *SPECTRAL.values()]
+    alone = [kcm.KCMTest(kernel).run(moment).pvalue for kernel in more]
+    and_spectral = [*members, *alone[-len(SPECTRAL) :]]
+    rest = [adaptive.pvalue, drawn.pvalue, *classical, reset, *members, *alone]
+    return [*rest, combined(and_spectral)]
+
+
+def combined(found):
+    """Return the Cauchy combination of p-values."""
+    tangents = np.tan((0.5 - np.clip(found, 1e-15, 1 - 1e-15)) * np.pi)
+    return scipy.stats.cauchy.sf(tangents.mean())
 
 
 def of_matrix(moment, matrix):
@@ -102,12 +127,12 @@ def of_matrix(moment, matrix):
     return kcm.KCMTest(Precomputed(matrix / matrix.max())).run(kcm.FittedMoment(*parts)).pvalue
 
 
-def run(path, replications=REPLICATIONS, function=pvalues):
+def run(path, replications=REPLICATIONS, function=pvalues, dimensions=DIMENSIONS):
     """Write the p-values of all cells: (departure, d, replication, test)."""
-    cells = list(product(DEPARTURES, DIMENSIONS, range(int(replications))))
+    cells = list(product(DEPARTURES, dimensions, range(int(replications))))
     with ProcessPoolExecutor(2) as workers:
         found = np.array(list(workers.map(function, cells, chunksize=20)))
-    shape = len(DEPARTURES), len(DIMENSIONS), int(replications), -1
+    shape = len(DEPARTURES), len(dimensions), int(replications), -1
     np.savez_compressed(path, pvalues=found.reshape(shape))
 
 
@@ -156,6 +181,29 @@ def _of_norm_one(matrix):
 def kernels(path, replications=REPLICATIONS):
     """Write the p-values of the twenty kernels."""
     run(path, replications, pvalues_of_wider)
+
+
+def pvalues_of_members(cell):
+    """Return the p-value of each member of the adaptive test of many columns."""
+    result = kcm.KCMTest("adaptive").run(fitted_moment(draw(*cell)[0]))
+    return [one.pvalue for one in result.kernel_tests]
+
+
+def many(path, replications=REPLICATIONS):
+    """Write and print how often five kernels reject, and the two for many columns besides."""
+    run(path, replications, pvalues_of_members, MANY_COLUMNS)
+    found = np.load(path)["pvalues"]
+    for k, d in enumerate(MANY_COLUMNS):
+        five = [_rejected(found[cell, k, :, : len(MEMBERS)]) for cell in range(len(DEPARTURES))]
+        seven = [_rejected(found[cell, k]) for cell in range(len(DEPARTURES))]
+        alone = (found[:, k] <= LEVEL).mean(axis=1).T
+        rows = {"five kernels": five, "KCM adaptive": seven}
+        rows |= dict(zip([*MEMBERS, *MANY], alone, strict=True))
+        print(f"d = {d}", pd.DataFrame(rows, list(DEPARTURES)).T.round(2).to_string(), sep="\n")
+
+
+def _rejected(found):
+    return np.mean([combined(row) <= LEVEL for row in found])
 
 
 def combinations_of(source):
@@ -238,5 +286,5 @@ def plot(source, target):
 
 if __name__ == "__main__":
     commands = {"run": run, "table": table, "plot": plot}
-    commands |= {"kernels": kernels, "combinations": combinations_of}
+    commands |= {"many": many, "kernels": kernels, "combinations": combinations_of}
     commands[sys.argv[1]](*sys.argv[2:])

@@ -378,6 +378,7 @@ DEPENDENT: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::kcm.WeakInstrumentsWarning")
 class TestDependence:
     """Referee: the covariance that the fit was asked for."""
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from dense_law import powers
 from linearmodels.iv import IV2SLS, IVGMM, IVGMMCUE, IVLIML
 from linearmodels.iv.model import _OLS
 from statsmodels.sandbox.regression import gmm as sandbox
@@ -259,9 +260,9 @@ class TestGain:
 
 
 def moment_and_gain(fit: Any) -> tuple[FittedMoment, np.ndarray]:
-    from kcm.adapters.dispatch import _recognised
+    from kcm.adapters.registry import recognised
 
-    result, adapter = _recognised(fit)
+    result, adapter = recognised(fit)
     return fitted_moment(fit), adapter.estimate(result).gain
 
 
@@ -274,20 +275,16 @@ def assert_variance(fit: Any, expected: Any):
 
 
 class TestScale:
-    def test_ols_scale_is_hc2(self):
+    def test_ols_scale_is_that_of_the_hat_matrix(self):
         fit = smf.ols("y ~ x + I(x**2)", DATA).fit()
-        leverage = fit.get_influence().hat_matrix_diag
-        np.testing.assert_allclose(
-            fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-10
-        )
+        expected = powers(1 - fit.get_influence().hat_matrix_diag)
+        np.testing.assert_allclose(fitted_moment(fit).scale[:, 0], expected, rtol=1e-10)
 
     def test_wls_scale_is_that_of_the_weighted_hat_matrix(self):
         fit = STATSMODELS["WLS"]()
         whitened = sm.OLS(fit.model.wendog, fit.model.wexog).fit()
-        leverage = whitened.get_influence().hat_matrix_diag
-        np.testing.assert_allclose(
-            fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-10
-        )
+        expected = powers(1 - whitened.get_influence().hat_matrix_diag)
+        np.testing.assert_allclose(fitted_moment(fit).scale[:, 0], expected, rtol=1e-10)
 
     @pytest.mark.parametrize(
         ("name", "family"),
@@ -296,20 +293,20 @@ class TestScale:
     def test_likelihood_scale_is_that_of_the_glm_hat_matrix(self, name: str, family: Any):
         fit = STATSMODELS[name]()
         glm = sm.GLM(fit.model.endog, fit.model.exog, family=family).fit(tol=1e-14)
-        leverage = glm.get_influence().hat_matrix_diag
-        np.testing.assert_allclose(fitted_moment(fit).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-6)
-        np.testing.assert_allclose(fitted_moment(glm).scale[:, 0], np.sqrt(1 - leverage), rtol=1e-6)
+        expected = powers(1 - glm.get_influence().hat_matrix_diag)
+        np.testing.assert_allclose(fitted_moment(fit).scale[:, 0], expected, rtol=1e-6)
+        np.testing.assert_allclose(fitted_moment(glm).scale[:, 0], expected, rtol=1e-6)
 
     @pytest.mark.parametrize("name", ["WLS", "Logit", "GP-2"])
-    def test_scale_is_the_variance_left_by_the_projection(self, name: str):
-        from kcm.adapters.dispatch import _recognised
+    def test_scale_is_made_of_the_variance_left_by_the_projection(self, name: str):
+        from kcm.adapters.registry import recognised
 
         moment, gain = moment_and_gain(STATSMODELS[name]())
-        fit, adapter = _recognised(STATSMODELS[name]())
+        fit, adapter = recognised(STATSMODELS[name]())
         v = adapter.estimate(fit).variance
         projection = np.eye(moment.n_obs) + moment.jacobian[:, 0] @ gain.T / moment.n_obs
         left = np.diag(projection @ np.diag(v) @ projection.T) / v
-        np.testing.assert_allclose(moment.scale[:, 0], np.sqrt(left), rtol=1e-9)
+        np.testing.assert_allclose(moment.scale[:, 0], powers(left), rtol=1e-9)
 
     def test_units_of_a_regressor_do_not_matter(self):
         scaled = smf.logit("binary ~ s", DATA.assign(s=1e7 * DATA.x)).fit(disp=0, method="newton")

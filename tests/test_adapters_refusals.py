@@ -121,7 +121,7 @@ class TestUnsupported:
         fit = LinearRegression().fit(DATA[["x"]], DATA.y)
         with pytest.raises(
             kcm.UnsupportedModelError,
-            match=r"scikit-learn estimator LinearRegression.*kcm.FittedMoment.*without the last",
+            match=r"scikit-learn estimator LinearRegression.*kcm.FittedMoment.*`covariance=`",
         ):
             fitted_moment(fit)
 

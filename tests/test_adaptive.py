@@ -7,6 +7,7 @@ import statsmodels.api as sm
 from refusals import messages
 
 import kcm
+from kcm import members
 from kcm.combination import CauchyCombination
 from kcm.exceptions import OptionError
 from kcm.kernels import AitchisonAitken, Gaussian, Laplace, MedianHeuristic
@@ -129,21 +130,129 @@ def test_it_is_the_default_of_a_fitted_model(fit):
 
 
 ONE_KERNEL = {
-    "draws that stop": {"null": kcm.MultiplierBootstrap(99, stop="besag-clifford"), "rng": 0},
-    "a law of narrow kernels": {"null": kcm.StudentizedNormal()},
-    "a factor": {"method": "low-rank"},
+    "draws that `stop`": {"null": kcm.MultiplierBootstrap(99, stop="besag-clifford"), "rng": 0},
+    "StudentizedNormal": {"null": kcm.StudentizedNormal()},
 }
 
 
-@pytest.mark.parametrize("options", ONE_KERNEL.values(), ids=ONE_KERNEL.keys())
-def test_one_kernel_is_the_default_where_five_cannot_be_had(fit, options):
-    result = kcm.specification_test(fit, **options)
-    alone = kcm.specification_test(fit, kernel=Gaussian(), **options)
+@pytest.mark.parametrize("name", ONE_KERNEL)
+def test_one_kernel_is_the_default_where_five_cannot_be_combined_and_a_note_says_so(fit, name):
+    result = kcm.specification_test(fit, **ONE_KERNEL[name])
+    alone = kcm.specification_test(fit, kernel=Gaussian(), **ONE_KERNEL[name])
     assert result.to_dict() == alone.to_dict()
+    (note,) = result.certificate.notes
+    assert name in note
+    assert "one kernel was taken" in str(result.summary())
+    assert alone.certificate.notes == ()
 
 
-def test_one_kernel_is_the_default_where_five_take_too_long(fit, monkeypatch):
-    """A pair takes 100 products with each kernel: value, statistic and jacobian, law."""
-    for work, n_kernels in ((5 * 100 * 150**2, 5), (5 * 100 * 150**2 - 1, 1)):
-        monkeypatch.setattr("kcm.computation.EXACT_WORK", work)
-        assert len(kcm.specification_test(fit).kernel_tests) == n_kernels
+def test_without_numbers_there_is_one_kernel_and_no_note(rng):
+    import pandas as pd
+
+    frame = pd.DataFrame({"city": np.resize(["a", "b", "c"], 90)})
+    fit = sm.OLS(rng.normal(size=90), np.ones((90, 1))).fit()
+    null = kcm.MultiplierBootstrap(99, stop="besag-clifford")
+    result = kcm.specification_test(fit, conditioning=frame, null=null, rng=0)
+    assert result.certificate.notes == ()
+
+
+class TestBeyondTheBudget:
+    """A pair takes 100 products with each kernel of 150 rows, 60 products for its statistic alone.
+
+    Referee: the exact test.
+    """
+
+    @pytest.mark.parametrize(
+        ("work", "n_exact"), [(5 * 100, 5), (5 * 100 - 1, 4), (3 * 100 + 2 * 36, 3), (0, 0)]
+    )
+    def test_as_many_kernels_are_exact_as_the_work_allows(self, fit, work, n_exact, monkeypatch):
+        expected = kcm.specification_test(fit)
+        monkeypatch.setattr("kcm.computation.EXACT_WORK", work * 150**2)
+        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        result = kcm.specification_test(fit)
+        methods = [one.certificate.method for one in result.kernel_tests]
+        assert methods.count("exact") == n_exact
+        for one, alone in zip(result.kernel_tests, expected.kernel_tests, strict=True):
+            assert repr(one.kernel) == repr(alone.kernel)
+            assert one.pvalue == pytest.approx(alone.pvalue, abs=0.02)
+        low, high = result.certificate.pvalue_interval
+        assert low <= expected.pvalue <= high
+        told = " ".join(result.certificate.notes)
+        assert told.count(": all pairs") == n_exact % 5
+        assert told.count("left out") == 5 - n_exact
+
+    def test_the_kernels_that_need_most_rank_are_the_exact_ones(self, fit, monkeypatch):
+        monkeypatch.setattr("kcm.computation.EXACT_WORK", (3 * 100 + 2 * 36) * 150**2)
+        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        result = kcm.specification_test(fit)
+        exact = [k for k, t in enumerate(result.kernel_tests) if t.certificate.method == "exact"]
+        assert exact == [0, 3, 4]  # the narrow Gaussian and the Laplace kernels
+
+    def test_an_open_decision_is_computed_exactly_where_the_work_allows(self, fit, monkeypatch):
+        expected = kcm.specification_test(fit)
+        monkeypatch.setattr("kcm.computation.EXACT_WORK", 0)
+        monkeypatch.setattr("kcm.computation.LEVELS", (expected.pvalue,))
+        result = kcm.specification_test(fit)
+        assert result.pvalue == expected.pvalue
+        assert result.certificate.method == "exact"
+        assert result.certificate.notes[0].endswith("all computed exactly")
+        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        result = kcm.specification_test(fit)
+        assert 'method="exact" settles it' in str(result.summary())
+
+    @pytest.mark.parametrize("null", [None, kcm.MultiplierBootstrap(99)])
+    def test_a_kernel_of_which_the_factor_sees_nothing_is_left_out_by_name(self, null):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(1_500, 5))
+        moment = kcm.FittedMoment(rng.normal(size=1_500), x)
+        test = kcm.KCMTest("adaptive", null=null, method="low-rank", memory_limit=1_500 * 16 * 64)
+        result = test.run(moment, rng=0)
+        narrow = Gaussian(MedianHeuristic()(x) / 4)
+        assert len(result.kernel_tests) == 4
+        assert all(repr(one.kernel) != repr(narrow) for one in result.kernel_tests)
+        (note,) = [n for n in result.certificate.notes if "is not part of this test" in n]
+        assert note.startswith(repr(narrow))
+        assert "is not part of this test" in str(result.summary())
+        assert "of 4 kernels" in result.null_distribution.describe() or null is not None
+
+    def test_one_kernel_at_least_remains(self):
+        shares = {0: 0.99, 1: 0.95, 2: 0.97}
+        assert members._left_out(shares, 3) == {0, 2}
+        assert members._left_out(shares, 4) == {0, 1, 2}
+
+    def test_low_rank_draws_have_no_certificate_and_say_so(self, fit):
+        null = kcm.MultiplierBootstrap(99)
+        certificate = kcm.specification_test(fit, null=null, method="low-rank", rng=0).certificate
+        assert certificate.pvalue_interval == (0.0, 1.0)
+        assert any("is not known" in note for note in certificate.notes)
+
+    def test_a_fast_sine_is_found_by_low_rank_as_by_all_pairs(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        x = rng.uniform(0, 3, 2_500)
+        fit = sm.OLS(x + 0.2 * np.sin(6 * x) + rng.normal(size=2_500), sm.add_constant(x)).fit()
+        exact = kcm.specification_test(fit)
+        one = kcm.specification_test(fit, kernel=Gaussian())
+        monkeypatch.setattr("kcm.computation.EXACT_WORK", 0)
+        found = kcm.specification_test(fit)
+        assert found.certificate.method == "low-rank"
+        assert found.pvalue < 1e-6 < 1e-3 < one.pvalue
+        assert np.log(found.pvalue) == pytest.approx(np.log(exact.pvalue), rel=0.05)
+
+    @pytest.mark.slow
+    def test_the_test_is_the_same_on_both_sides_of_the_budget(self):
+        """.12 sin 6x, of which one wide Gaussian sees nothing at 14,000 observations."""
+        rng = np.random.default_rng(1)
+        x = rng.normal(size=14_000)
+        y = x + 0.12 * np.sin(6 * x) + rng.normal(size=14_000)
+        found = []
+        for n in (12_500, 14_000):
+            fit = sm.OLS(y[:n], sm.add_constant(x[:n])).fit()
+            found.append(kcm.specification_test(fit, progress=False))
+        within, beyond = found
+        assert within.certificate.notes == ()
+        assert beyond.certificate.notes
+        assert [type(t.kernel) for t in within.kernel_tests] == [
+            type(t.kernel) for t in beyond.kernel_tests
+        ]
+        assert within.pvalue < 1e-5
+        assert beyond.pvalue < 1e-5

@@ -34,7 +34,14 @@ COLUMNS = (
     "seconds",
     "reason",
 )
-REGRESSION = ["RESET", "rainbow", "Harvey-Collier", "White specification", "Breusch-Pagan"]
+REGRESSION = [
+    "RESET",
+    "RESET classical",
+    "rainbow",
+    "Harvey-Collier",
+    "White specification",
+    "Breusch-Pagan",
+]
 TWO_STAGE = ["Sargan", "Wooldridge"]
 CLASSICAL = [*REGRESSION, "Hansen J", *TWO_STAGE]
 SEED = int(np.random.default_rng(0).integers(2**63))  # drawn first from `rng=0`
@@ -109,7 +116,7 @@ def moment(rng):
 # Fit -> the classical tests that it has.
 FITS = {
     ols: REGRESSION,
-    wls: ["RESET", "rainbow", "Harvey-Collier", "Breusch-Pagan"],
+    wls: ["RESET", "RESET classical", "rainbow", "Harvey-Collier", "Breusch-Pagan"],
     glm: [],
     logit: [],
     poisson: [],
@@ -388,7 +395,7 @@ class TestSummary:
 
     def test_numbers_are_those_of_the_rows(self, table):
         line = next(t for t in str(table.summary()).splitlines() if t.startswith("KCM "))
-        assert line.split()[1:4] == ["0.0042", "yes", f"{table['KCM'].statistic:.6g}"]
+        assert line.split()[1:4] == ["0.0051", "yes", f"{table['KCM'].statistic:.6g}"]
 
     def test_html_and_latex(self, table):
         page, text = table.summary().as_html(), table.summary().as_latex()
@@ -399,7 +406,7 @@ class TestSummary:
 
     def test_nothing_computed(self, rng):
         summary = kcm.compare_tests(logit(rng), REGRESSION).summary()
-        assert "Not computed, RESET, rainbow, Harvey-Collier" in str(summary)
+        assert "Not computed, RESET, RESET classical, rainbow" in str(summary)
         assert summary.as_html()
         assert summary.as_latex()
 

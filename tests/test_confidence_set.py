@@ -11,6 +11,7 @@ import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
+from dense_law import powers
 from estimation_designs import EXPONENTIAL
 
 import kcm
@@ -47,7 +48,7 @@ def pvalue_by_hand(data, beta):
     influence = gain * residual
     # the design is a constant, so the scale is that of I - 1 g'/n, row by row
     projector = np.eye(n) - np.outer(ones, gain) / n
-    scale = np.sqrt(np.sum(projector**2, axis=1))
+    scale = powers(np.sum(projector**2, axis=1))
     moment = kcm.FittedMoment(residual, z, -ones[:, None], influence[:, None], scale)
     return kcm.KCMTest().run(moment).pvalue
 

@@ -5,6 +5,9 @@ import pytest
 import statsmodels.api as sm
 
 import kcm
+from kcm import gram
+from kcm.adapters import fitted_moment
+from kcm.contraction import contract
 
 CASES = [(degree, statistic) for degree in (1, 2, 4, 5) for statistic in "UV"]
 everywhere = pytest.mark.parametrize(("degree", "statistic"), CASES)
@@ -42,6 +45,14 @@ def test_statistic_and_asymptotic_pvalue(fit, statistic, expected):
 def test_pvalue_by_cumulants(fit, statistic, expected):
     result = run(fit, statistic, kcm.Asymptotic(method="cumulants"))
     assert result.pvalue == pytest.approx(expected.p_cumulants, rel=1e-6, abs=0)
+
+
+@everywhere
+def test_the_law_is_shifted_by_the_regression_on_the_identity(fit, statistic, expected):
+    moment = fitted_moment(fit, kcm.datasets.load_cps71()[["age"]])
+    kernel = kcm.kernels.Gaussian(expected.bandwidth)
+    form = contract(moment, gram.TiledGram(kernel, moment.conditioning), statistic)
+    assert form.shift.value == pytest.approx(expected["shift"], rel=1e-8)
 
 
 @everywhere

@@ -17,15 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linearmodels.iv import IV2SLS
 
+import kcm
+from kcm._validation import as_float_columns_with_missing
 from kcm._variation import check_varies
 from kcm.data import (
     Roles,
     Sample,
     align,
     as_sample,
+    encode_frame,
     formula_variables,
 )
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
+from kcm.null.base import group_codes
 
 FRAME = pd.DataFrame(
     {
@@ -824,3 +828,75 @@ class TestVariation:
 
     def test_intercept_is_allowed_in_a_sample(self):
         assert Sample.from_array(sm.add_constant(np.arange(3.0))).n_obs == 3
+
+
+LABELS = ["b", None, "a", "c"] * 3
+ORDERED = pa.DictionaryArray.from_arrays(
+    pa.array([0, None, 1, 2] * 3), pa.array(["low", "mid", "high"]), ordered=True
+)
+DICTIONARIES = {
+    "nulls": pa.array(LABELS).dictionary_encode(),
+    "order": ORDERED,
+    "chunks": pa.chunked_array(
+        [pa.array(LABELS[:5]).dictionary_encode(), pa.array(LABELS[5:]).dictionary_encode()]
+    ),
+    "numbers": pa.array([1.5, None, 2.5, 4.0] * 3).dictionary_encode(),
+}
+
+
+class TestArrowDictionaries:
+    """NumPy reads a missing entry of an Arrow dictionary as its last one. Referee: pandas."""
+
+    @pytest.mark.parametrize("kind", DICTIONARIES)
+    @pytest.mark.parametrize(
+        "convert",
+        [
+            lambda table: table,
+            lambda table: {"v": table["v"]},
+            lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+            lambda table: {"v": table.to_pandas(types_mapper=pd.ArrowDtype)["v"]},
+        ],
+        ids=["table", "mapping", "pandas-arrow", "mapping of pandas-arrow"],
+    )
+    def test_entries_levels_and_order_are_those_of_pandas(self, kind, convert):
+        table = pa.table({"v": DICTIONARIES[kind]})
+        found, expected = encode_frame(convert(table)), encode_frame(table.to_pandas())
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert np.isnan(found.values).sum() == 3
+        assert (found.kinds, found.levels) == (expected.kinds, expected.levels)
+
+    def test_a_dictionary_that_holds_a_missing_entry(self):
+        codes, entries = pa.array([0, 3, 1, 2] * 3), pa.array(["low", "mid", "high", None])
+        table = pa.table({"v": pa.DictionaryArray.from_arrays(codes, entries)})
+        found = encode_frame(table)
+        np.testing.assert_array_equal(found.values.ravel(), [0, np.nan, 1, 2] * 3)
+        assert found.levels == (("low", "mid", "high"),)
+
+    def test_polars_gives_the_same_cells(self):
+        table = pa.table({"v": DICTIONARIES["nulls"]})
+        found = encode_frame(pl.from_arrow(table))
+        by_level = [dict(enumerate(e.levels[0])) for e in (found, encode_frame(table))]
+        columns = (found.values.ravel(), encode_frame(table).values.ravel())
+        named = [[d.get(v) for v in c] for d, c in zip(by_level, columns, strict=True)]
+        assert named == [LABELS, LABELS]
+
+    def test_an_array_of_numbers_keeps_its_gaps(self):
+        found = as_float_columns_with_missing(DICTIONARIES["numbers"], "x")
+        np.testing.assert_array_equal(found.ravel(), [1.5, np.nan, 2.5, 4.0] * 3)
+
+    @pytest.mark.parametrize("container", [lambda v: v, lambda v: pa.chunked_array([v])])
+    def test_missing_groups_are_refused(self, container):
+        labels = container(pa.array(LABELS).dictionary_encode())
+        with pytest.raises(DataError, match="`groups` has 3 missing labels"):
+            group_codes(labels, 12)
+
+    def test_an_estimator_leaves_the_rows_out(self, rng):
+        x, y = rng.normal(size=(2, 40))
+        labels = ["a", None, "b", "c"] * 10
+        plain = pd.DataFrame({"y": y, "x": x, "g": labels})
+        coded = pa.table({"y": y, "x": x, "g": pa.array(labels).dictionary_encode()})
+        with pytest.warns(MissingRowsWarning, match="10 of 40 rows"):
+            expected = kcm.MMR.from_formula("y ~ C(g) | x", plain).fit()
+        with pytest.warns(MissingRowsWarning, match="10 of 40 rows"):
+            found = kcm.MMR.from_formula("y ~ C(g) | x", coded).fit()
+        assert found.params.to_numpy() == pytest.approx(expected.params.to_numpy())

@@ -1,5 +1,8 @@
 """Identities that tie the fast formulas to their definitions."""
 
+import dataclasses
+
+import dense_law
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -37,20 +40,11 @@ def exactly(kernel, moment):
     return gram.TiledGram(kernel, moment.conditioning, gram.Execution(precision="double"))
 
 
-def dense_form(moment, kernel, statistic):
-    """B by its definition: sum_c A_c' K_0 A_c with A_c = diag(psi_c / s_c) + S_c l' / n."""
-    n = moment.n_obs
+def dense_form(moment, kernel, statistic, codes=None):
+    """B less the shift, and the offset that belongs to it."""
     gram_matrix = gram.matrix(kernel, moment.conditioning)
-    kept, factor = {
-        "U": (gram_matrix - np.diag(np.diag(gram_matrix)), 1 / (n - 1)),
-        "V": (gram_matrix, 1 / n),
-    }[statistic]
-    influence = scaled_influence(moment)
-    blocks = [
-        np.diag(r) + s @ influence.T / n
-        for r, s in zip(scaled_residuals(moment).T, np.moveaxis(moment.jacobian, 1, 0), strict=True)
-    ]
-    return factor * sum(a.T @ kept @ a for a in blocks)
+    scaled = scaled_residuals(moment), moment.jacobian, scaled_influence(moment)
+    return dense_law.law(gram_matrix, moment.residuals, *scaled, statistic, codes)[:2]
 
 
 def draws_of(contraction, codes, multipliers):
@@ -75,9 +69,10 @@ def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, 
     monkeypatch.setattr(_tiles, "TILE", rows)
     kernel = Gaussian(1.2)
     codes = group_codes(groupings(200)[groups], 200)
-    indicator = np.eye(codes.max() + 1)[codes]
-    dense = indicator.T @ dense_form(system, kernel, statistic) @ indicator
-    contraction = contract(system, exactly(kernel, system), statistic)
+    unscaled = dataclasses.replace(system, scale=None)
+    moment = system if groups == "none" else unscaled
+    dense, offset = dense_form(moment, kernel, statistic, codes)
+    contraction = contract(moment, exactly(kernel, moment), statistic, codes)
     np.testing.assert_allclose(form.form_matrix(contraction, codes), dense, atol=1e-12)
     sums = form.form_sums(contraction, codes)
     np.testing.assert_allclose(sums.diagonal, np.diag(dense), atol=1e-12)
@@ -86,7 +81,9 @@ def test_form_trace_squares_products_and_draws(system, statistic, groups, rows, 
     v = rng.normal(size=(len(dense), 3))
     np.testing.assert_allclose(form.apply_form(contraction, codes, v), dense @ v, atol=1e-11)
     np.testing.assert_allclose(
-        draws_of(contraction, codes, v.T), np.einsum("gb,gh,hb->b", v, dense, v), atol=1e-11
+        draws_of(contraction, codes, v.T),
+        offset + np.einsum("gb,gh,hb->b", v, dense, v),
+        atol=1e-11,
     )
 
 
@@ -97,17 +94,17 @@ def test_the_ols_draw_is_the_refitting_wild_bootstrap(statistic, weights, rng):
     x = sm.add_constant(rng.normal(size=(n, 2)))
     fit = sm.OLS(x.sum(axis=1) + rng.normal(size=n), x).fit()
     multipliers = MULTIPLIERS[weights](rng, 20, n)
-    scaled = fit.resid / np.sqrt(1 - fit.get_influence().hat_matrix_diag)
-    refitted = [
-        kcm.KCMTest(kernel, statistic)
-        .run(kcm.FittedMoment(sm.OLS(fit.fittedvalues + w * scaled, x).fit().resid, x[:, 1:]))
-        .statistic
-        for w in multipliers
-    ]
+    scaled = fit.resid / dense_law.powers(1 - fit.get_influence().hat_matrix_diag)
+    refits = [sm.OLS(fit.fittedvalues + w * scaled, x).fit().resid for w in multipliers]
+    test = kcm.KCMTest(kernel, statistic)
+    refitted = [test.run(kcm.FittedMoment(resid, x[:, 1:])).statistic for resid in refits]
     moment = fitted_moment(fit)
     contraction = contract(moment, exactly(kernel, moment), statistic)
     drawn = draws_of(contraction, np.arange(n), multipliers)
-    np.testing.assert_allclose(drawn, refitted, rtol=1e-10, atol=1e-12)
+    # with K - c I the sum of squares of the refit goes, and comes back as that of the sample
+    squares = np.sum(np.square(refits), axis=1) - np.sum(fit.resid**2)
+    shifted = np.array(refitted) - contraction.factor * contraction.shift.value * squares
+    np.testing.assert_allclose(drawn, shifted, rtol=1e-9, atol=1e-12)
 
 
 def test_v_and_u_differ_by_the_diagonal(system):
@@ -124,10 +121,11 @@ def test_asymptotic_law_is_that_of_gaussian_draws_of_the_diagonal_free_form(stat
     y = x.sum(axis=1) + rng.normal(size=n) * (1 + x[:, 0] ** 2)
     moment = fitted_moment(sm.OLS(y, sm.add_constant(x)).fit())
     law = kcm.KCMTest(statistic=statistic).run(moment).null_distribution
-    dense = dense_form(moment, Gaussian().resolve(moment.conditioning), statistic)
+    kernel = Gaussian().resolve(moment.conditioning)
+    dense, offset = dense_form(moment, kernel, statistic)
     free = dense - np.diag(np.diag(dense))
     w = rng.normal(size=(100_000, n))
-    draws = np.trace(dense) + np.einsum("bi,bi->b", w @ free, w) - np.trace(free)
+    draws = offset + np.trace(dense) + np.einsum("bi,bi->b", w @ free, w) - np.trace(free)
     for level in (0.5, 0.1, 0.05, 0.01):
         t = law.critical_value(level)
         assert abs(np.mean(draws >= t) - law.pvalue(t)) < 0.005
@@ -135,11 +133,11 @@ def test_asymptotic_law_is_that_of_gaussian_draws_of_the_diagonal_free_form(stat
 
 def test_the_asymptotic_law_shares_three_cumulants_with_the_rademacher_bootstrap(system):
     contraction = contract(system, exactly(Gaussian(1.2), system), "U")
-    dense = dense_form(system, Gaussian(1.2), "U")
+    dense, offset = dense_form(system, Gaussian(1.2), "U")
     free = dense - np.diag(np.diag(dense))
     rng = np.random.default_rng(0)
     draws = draws_of(contraction, np.arange(200), MULTIPLIERS["rademacher"](rng, 50_000, 200))
-    mean, variance = np.trace(dense), 2 * np.sum(free**2)
+    mean, variance = offset + np.trace(dense), 2 * np.sum(free**2)
     third = 8 * np.trace(free @ free @ free)
     error = np.sqrt(np.array([variance, 3 * variance**2, 200 * variance**3]) / 50_000)
     centred = draws - mean

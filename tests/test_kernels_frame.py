@@ -265,8 +265,9 @@ def test_the_frame_is_left_alone(data, mixed):
 
 def test_low_rank_on_mixed_columns(data, mixed):
     fit = smf.ols("y ~ x", data).fit()
-    exact = kcm.specification_test(fit, mixed, kernel=for_frame(mixed))
-    low_rank = kcm.specification_test(fit, mixed, method="low-rank", tolerance=1e-3)
+    kernel = for_frame(mixed)
+    exact = kcm.specification_test(fit, mixed, kernel)
+    low_rank = kcm.specification_test(fit, mixed, kernel, method="low-rank", tolerance=1e-3)
     low, high = low_rank.certificate.pvalue_interval
     assert low <= exact.pvalue <= high
 

@@ -6,7 +6,7 @@ from kernel_cases import KERNELS
 
 from kcm import gram
 from kcm.kernels import Gaussian, Linear
-from kcm.low_rank import low_rank_factor
+from kcm.low_rank import extended, low_rank_factor
 
 
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
@@ -62,3 +62,14 @@ def test_same_factor_every_time(rng):
     x = rng.normal(size=(150, 3))
     first, second = (low_rank_factor(Gaussian(), x) for _ in range(2))
     assert np.array_equal(first.factor, second.factor)
+
+
+def test_an_extended_factor_is_the_one_from_scratch_and_keeps_its_columns(rng):
+    x = rng.normal(size=(300, 2))
+    start = low_rank_factor(Gaussian(1.0), x, tolerance=1e-2)
+    found = extended(start, Gaussian(1.0), x, 1e-6, 200)
+    whole = low_rank_factor(Gaussian(1.0), x, tolerance=1e-6)
+    assert np.array_equal(found.pivots, whole.pivots)
+    assert np.array_equal(found.factor, whole.factor)
+    assert np.array_equal(found.factor[:, : start.rank], start.factor)
+    assert start.rank < found.rank

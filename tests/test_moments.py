@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import statsmodels.api as sm
+from dense_law import powers
+from refusals import messages
 
 from kcm import FittedMoment, KCMTest, MomentLabels
 from kcm.exceptions import DataError
@@ -261,8 +263,19 @@ def test_leverage_scale_of_ols_is_the_hat_matrix(rng):
     x = sm.add_constant(rng.normal(size=(30, 3)) ** 3)
     hat = sm.OLS(rng.normal(size=30), x).fit().get_influence().hat_matrix_diag
     gain = x @ np.linalg.inv(x.T @ x / 30)
-    scale = leverage_scale(-x[:, None, :], gain[:, None, :])
+    arrays = -x[:, None, :], gain[:, None, :]
+    scale = leverage_scale(*arrays, correction="HC2")
     np.testing.assert_allclose(scale[:, 0], np.sqrt(1 - hat), rtol=1e-10)
+    powered = [(1 - h) ** (min(4, 30 * h / hat.sum()) / 2) for h in hat]
+    scale = leverage_scale(*arrays, correction="HC4")
+    np.testing.assert_allclose(scale[:, 0], powered, rtol=1e-10)
+    np.testing.assert_allclose(leverage_scale(*arrays)[:, 0], powers(1 - hat), rtol=1e-10)
+
+
+def test_an_unknown_correction_is_refused():
+    call = "kcm.leverage_scale([[1.0]], [[1.0]], correction='HC3')"
+    expected = "`correction` must be one of 'HC4-relative', 'HC4', 'HC2'; got 'HC3'."
+    assert messages([call], "OptionError") == [expected]
 
 
 def test_leverage_scale_is_the_row_norm_of_the_projector(parts):
@@ -270,7 +283,8 @@ def test_leverage_scale_is_the_row_norm_of_the_projector(parts):
     s, gain = parts["jacobian"], parts["influence"]
     projector = np.eye(n * q) + s.reshape(-1, p) @ gain.reshape(-1, p).T / n
     expected = np.linalg.norm(projector, axis=1).reshape(n, q)
-    np.testing.assert_allclose(leverage_scale(s, gain), expected, rtol=1e-12)
+    scale = leverage_scale(s, gain, correction="HC2")
+    np.testing.assert_allclose(scale, expected, rtol=1e-12)
 
 
 def test_leverage_scale_with_working_variances_is_the_variance_left(parts, rng):
@@ -279,8 +293,9 @@ def test_leverage_scale_with_working_variances_is_the_variance_left(parts, rng):
     projector = np.eye(n * q) + s.reshape(-1, p) @ gain.reshape(-1, p).T / n
     left = np.diag(projector @ np.diag(v.ravel()) @ projector.T) / v.ravel()
     expected = np.sqrt(left).reshape(n, q)
-    np.testing.assert_allclose(leverage_scale(s, gain, v), expected, rtol=1e-12)
-    np.testing.assert_allclose(leverage_scale(s, gain, 1e9 * v), expected, rtol=1e-12)
+    for variance in (v, 1e9 * v):
+        scale = leverage_scale(s, gain, variance, correction="HC2")
+        np.testing.assert_allclose(scale, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("variance", [np.ones(5), -np.ones((20, 2)), np.full((20, 2), np.nan)])

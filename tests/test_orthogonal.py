@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from dense_law import powers
 from linearmodels.iv import IV2SLS, IVGMM
 from refusals import messages
 
@@ -63,17 +64,18 @@ def test_residuals_scale_and_draws_are_those_of_the_dense_projection(rng):
     projection = dense_projection(moment)
     projected = orthogonal_moment(moment)
     psi = projection @ moment.residuals.ravel()
-    scale = np.sqrt(np.diag(projection))
+    left = np.diag(projection).reshape(n, q)
+    scale = np.column_stack([powers(left[:, c]) for c in range(q)]).ravel()
     np.testing.assert_allclose(projected.residuals.ravel(), psi, atol=1e-9)
     np.testing.assert_allclose(projected.scale.ravel(), scale, rtol=1e-9)
     kernel = Gaussian(1.0)
-    found = form_matrix(
-        contract(projected, gram.TiledGram(kernel, moment.conditioning), "V"), np.arange(n)
-    )
+    contraction = contract(projected, gram.TiledGram(kernel, moment.conditioning), "V")
+    found, c = form_matrix(contraction, np.arange(n)), contraction.shift.value
     values = np.kron(gram.matrix(kernel, moment.conditioning), np.eye(q))
     for w in rng.normal(size=(5, n)):
         draw = projection @ (np.repeat(w, q) * psi / scale)
-        assert w @ found @ w == pytest.approx(draw @ values @ draw / n, rel=1e-8)
+        shifted = draw @ (values - c * np.eye(n * q)) @ draw / n
+        assert w @ found @ w == pytest.approx(shifted, rel=1e-8)
 
 
 def test_collinear_regressors_change_nothing(rng):

@@ -234,4 +234,4 @@ class TestCommand:
     def test_a_folder_that_is_not_there_is_one_line(self, tmp_path, capsys):
         words = ["report", FORMULA, "--data", "cps71", "--tests", "RESET"]
         assert main([*words, "--output", str(tmp_path / "no" / "report.html")]) == 2
-        assert capsys.readouterr().err.startswith("kcm: error: `path`: there is no folder")
+        assert capsys.readouterr().err.startswith("kcm: error: `--output`: there is no folder")

@@ -143,7 +143,7 @@ WRONG = {
     'kcm.KCMTest().run("fit")': "call kcm.specification_test(fit)",
     'kcm.Asymptotic(method="exact")': "`method` must be one of 'auto'",
     'kcm.MultiplierBootstrap(weights="normal")': "`weights` must be one of 'rademacher'",
-    "kcm.MultiplierBootstrap(0)": "`n_resamples` must be at least 1; got 0",
+    "kcm.MultiplierBootstrap(0)": "must be at least 1 and at most 1,000,000,000; got 0",
     "kcm.MultiplierBootstrap(9.5)": "`n_resamples` must be an int; got 9.5",
     "kcm.MultiplierBootstrap(True)": "`n_resamples` must be an int; got True",
 }

@@ -4,9 +4,12 @@ Referees: `KCMTest.run` on samples drawn by hand, and the same study by another 
 """
 
 import dataclasses
+import importlib
 import importlib.util
 import json
+import linecache
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import statsmodels.formula.api as smf
 from study_designs import formula, quadratic, raises_on_positive, sometimes_nan, uniform
@@ -22,6 +27,7 @@ from study_designs import formula, quadratic, raises_on_positive, sometimes_nan,
 import kcm
 from kcm.simulation import SimulationStudy, ThetaKnown, designs, store
 from kcm.simulation.cells import seeds_of
+from kcm.simulation.describing import described
 
 N, REPLICATIONS = 30, 9
 PROCEDURES = {
@@ -304,12 +310,14 @@ class TestStore:
     def test_a_full_disk_leaves_finished_cells_and_no_parts(self, tmp_path, monkeypatch):
         kept, folder, write = study(procedures={"uniform": uniform}), tmp_path / "new", []
 
-        def full(table, path):
+        to_parquet = store._to_parquet
+
+        def full(table, path, mark):
             path.write_bytes(b"half of a tab")
             if len(write) == 3:
                 raise OSError(28, "No space left on device")
             write.append(path)
-            table.to_parquet(path)
+            to_parquet(table, path, mark)
 
         with monkeypatch.context() as patch:
             patch.setattr(store, "_to_parquet", full)
@@ -331,6 +339,81 @@ class TestStore:
 
         with pytest.raises(kcm.OptionError, match="has no words of its own"):
             study(procedures={"odd": Odd()}).run(rng=1, n_jobs=1, store=tmp_path / "new")
+
+    @pytest.mark.parametrize(
+        ("damage", "told"),
+        [
+            ("bytes", "a table of cell 0 .cell-00000-tests.* (does not hold|cannot be read)"),
+            ("another cell", "belongs to another cell"),
+            ("another table", "is another table of the cell"),
+            ("another study", "belongs to another study"),
+            ("fewer rows", "has lost rows or gained some"),
+            ("other numbers", "does not hold what was written"),
+            ("no mark", "belongs to another study"),
+        ],
+    )
+    def test_what_was_not_written_for_the_cell_is_refused(self, tmp_path, damage, told):
+        kept, folder = study(procedures={"uniform": uniform}), tmp_path / "new"
+        kept.run(rng=1, n_jobs=1, store=folder)
+        study(procedures={"uniform": uniform}).run(rng=2, n_jobs=1, store=tmp_path / "other")
+        file, other = folder / "cell-00000-tests.parquet", "cell-00001-tests.parquet"
+        if damage == "bytes":
+            table = pq.read_table(file)
+            value = table["pvalue"].to_numpy()[3].tobytes()
+            content = file.read_bytes()
+            place = content.index(value)
+            file.write_bytes(content[:place] + bytes(6) + content[place + 6 :])
+        elif damage in ("another cell", "another table", "another study"):
+            sources = {
+                "another cell": folder / other,
+                "another study": tmp_path / "other" / file.name,
+            }
+            source = sources.get(damage, folder / "cell-00000-seconds.parquet")
+            file.write_bytes(source.read_bytes())
+        elif damage == "no mark":
+            pd.read_parquet(file).to_parquet(file)
+        else:
+            table = pq.read_table(file)
+            changed = table.slice(0, 5)
+            if damage == "other numbers":
+                place = table.schema.get_field_index("pvalue")
+                changed = table.set_column(
+                    place, "pvalue", pa.array(table["pvalue"].to_numpy()[::-1])
+                )
+            pq.write_table(changed, file)
+        with pytest.raises(kcm.DataError, match=told):
+            kept.run(rng=1, n_jobs=1, store=folder)
+        for path in folder.glob("cell-00000-*"):
+            path.unlink()
+        same(kept.run(rng=1, n_jobs=1, store=folder), kept.run(rng=1, n_jobs=1))
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("SCALE = 0.5", "SCALE = 3.0"),
+            ("x**2", "x**3"),
+            ("TABLE = [1.0, 2.0]", "TABLE = [1.0, 2.5]"),
+            ("GRID = np.arange(5000)", "GRID = np.arange(5000) + (np.arange(5000) == 2500)"),
+            ("scale=0.25", "scale=0.75"),
+            ("power=1", "power=2"),
+            ("SHIFT = 1", "SHIFT = 2"),
+            ("return value + 1", "return value + 2"),
+        ],
+    )
+    def test_what_a_design_refers_to_belongs_to_it(self, tmp_path, monkeypatch, old, new):
+        monkeypatch.syspath_prepend(tmp_path)
+        first = _description(tmp_path, OWN)
+        assert _description(tmp_path, OWN) == first
+        assert _description(tmp_path, OWN.replace("UNUSED = 1", "UNUSED = 2")) == first
+        aside, here = (OTHER.replace(old, new), OWN.replace(old, new))
+        assert (aside, here) != (OTHER, OWN)
+        assert _description(tmp_path, here, aside) != first
+
+    def test_the_sources_of_the_library_belong_to_a_study(self, tmp_path, monkeypatch):
+        study(procedures={"uniform": uniform}).run(rng=1, n_jobs=1, store=tmp_path / "new")
+        monkeypatch.setattr(store, "library_digest", lambda: "another")
+        with pytest.raises(kcm.OptionError, match="another `sources of kcm`"):
+            study(procedures={"uniform": uniform}).run(rng=1, n_jobs=1, store=tmp_path / "new")
 
     @pytest.mark.slow
     def test_killed_and_resumed_to_the_last_byte(self, tmp_path):
@@ -368,6 +451,108 @@ study = SimulationStudy(study_designs.quadratic, procedures, 30, {{"size": [0.0,
 study.run(rng=1, n_jobs=1, store={str(folder)!r}, progress=False, batch_size=2)
 """
         return subprocess.Popen([sys.executable, "-c", program])
+
+
+OTHER = """
+SHIFT = 1
+
+def shifted(x):
+    return x + SHIFT
+"""
+OWN = """
+import numpy as np
+import other_of_design
+import kcm
+
+SCALE, UNUSED = 0, 0
+SCALE = 0.5
+UNUSED = 1
+TABLE = [1.0, 2.0]
+GRID = np.arange(5000)
+
+class Odd:
+    def __init__(self, power):
+        self.power = power
+    def __call__(self, value):
+        return value + 1
+
+ODD = Odd(power=1)
+
+def departure(x):
+    return SCALE * x**2
+
+def draw(rng, n_obs, scale=0.25):
+    x = rng.normal(size=n_obs)
+    bend = departure(x) + other_of_design.shifted(x) + TABLE[1] + ODD(x) + GRID[:1].sum()
+    return kcm.FittedMoment(scale * bend + rng.normal(size=n_obs), x)
+"""
+
+
+def _description(folder, own, other=OTHER):
+    """Return what a store knows of a design in a module that is read anew."""
+    importlib.invalidate_caches()
+    for name, text in (("other_of_design", other), ("own_of_design", own)):
+        (folder / f"{name}.py").write_text(text)
+        linecache.clearcache()
+        sys.modules.pop(name, None)
+    module = importlib.import_module("own_of_design")
+    return described(module.draw, "design")
+
+
+PARENT = """
+import os, sys, time
+import numpy as np
+from pathlib import Path
+from kcm.simulation import SimulationStudy
+
+folder = Path(sys.argv[1])
+
+def slowly(fit, rng):
+    (folder / str(os.getpid())).touch()
+    time.sleep(0.2)
+    return 0.5
+
+if __name__ == "__main__":
+    study = SimulationStudy("linear", {"slowly": slowly}, 20, None, 4000)
+    study.run(n_jobs=2, progress=False, batch_size=1000)
+"""
+
+
+def _runs(process):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes by /proc")
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    script, folder = tmp_path / "parent.py", tmp_path / "workers"
+    folder.mkdir()
+    script.write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(script), str(folder)]) as parent:
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.1)
+            assert parent.poll() is None
+        workers = [path.name for path in folder.iterdir()]
+        assert str(parent.pid) not in workers
+        parent.kill()
+    end = time.monotonic() + 20
+    while any(map(_runs, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(_runs, workers))
+
+
+@pytest.mark.parametrize("design", [*designs.names(), quadratic])
+def test_studies_pickle(design):
+    procedures = {"KCM": kcm.KCMTest(), "known": ThetaKnown(kcm.KCMTest()), "own": uniform}
+    whole = SimulationStudy(design, {**procedures, "RESET": "RESET"}, 40, None, 3)
+    again = pickle.loads(pickle.dumps(whole))
+    assert repr(again) == repr(whole)
+    assert again.design.settings == whole.design.settings
+    if design == "linear":
+        same(again.run(rng=1, n_jobs=1), whole.run(rng=1, n_jobs=1))
 
 
 def test_results_are_records(results):

@@ -1,5 +1,6 @@
 """Studentised laws. Referees: slow loops, refitting by statsmodels, dense matrices, SciPy."""
 
+import dense_law
 import numpy as np
 import pytest
 import scipy
@@ -111,7 +112,11 @@ def dense_gram(moment, kernel, statistic):
 def expected_draws(moment, kernel, statistic, multipliers):
     """The draws by their definition: B from scratch, of the residuals of each draw."""
     n, q, _ = moment.jacobian.shape
-    kept, s = dense_gram(moment, kernel, statistic), moment.scale
+    factor = 1 / (n - 1) if statistic == "U" else 1 / n
+    scaled = scaled_residuals(moment), moment.jacobian, scaled_influence(moment)
+    values = gram.matrix(kernel, moment.conditioning)
+    _, offset, c = dense_law.law(values, moment.residuals, *scaled, statistic)
+    kept, s = dense_gram(moment, kernel, statistic) - factor * c * np.eye(n), moment.scale
     gain = moment.influence / moment.residuals[:, :, None]
 
     def form_of(r):
@@ -126,7 +131,7 @@ def expected_draws(moment, kernel, statistic, multipliers):
         found.append(studentised(form_of(v / s), np.sum(v * (kept @ v))))
     sample = form_of(moment.residuals / s)
     sd = np.sqrt(2 * np.sum((sample - np.diag(np.diag(sample))) ** 2))
-    return np.trace(sample) + sd * np.array(found)
+    return offset + np.trace(sample) + sd * np.array(found)
 
 
 class TestDraws:
@@ -153,26 +158,28 @@ class TestDraws:
         n, kernel = 50, Gaussian(0.9)
         x = sm.add_constant(rng.normal(size=(n, 2)))
         fit = sm.OLS(x.sum(axis=1) + rng.normal(size=n) * (0.2 + x[:, 1] ** 2), x).fit()
-        hat = fit.get_influence().hat_matrix_diag
+        scale = dense_law.powers(1 - fit.get_influence().hat_matrix_diag)
         multipliers = MULTIPLIERS["rademacher"](rng, 5, n)
+        contraction = exactly(fitted_moment(fit), kernel, statistic)
+        unit = contraction.factor * contraction.shift.value * np.eye(n)
+        kept = dense_gram(fitted_moment(fit), kernel, statistic) - unit
+        maker = np.eye(n) - x @ np.linalg.solve(x.T @ x, x.T)
 
         def found_on(refit):
-            moment = fitted_moment(refit)
-            r = refit.resid / np.sqrt(1 - hat)
-            maker = np.eye(n) - x @ np.linalg.solve(x.T @ x, x.T)
-            form = maker @ dense_gram(moment, kernel, statistic) @ maker * np.outer(r, r)
-            value = kcm.KCMTest(kernel, statistic).run(moment).statistic
-            return form, studentised(form, value)
+            r = refit.resid / scale
+            form = maker @ kept @ maker * np.outer(r, r)
+            return form, studentised(form, refit.resid @ kept @ refit.resid)
 
         form, own = found_on(fit)
-        drawer = studentized_drawer(exactly(fitted_moment(fit), kernel, statistic))
+        drawer = studentized_drawer(contraction)
         sd = np.sqrt(2 * np.sum((form - np.diag(np.diag(form))) ** 2))
-        draws = (drawer(multipliers) - np.trace(form)) / sd
-        wild = [fit.fittedvalues + w * fit.resid / np.sqrt(1 - hat) for w in multipliers]
+        mean = contraction.offset + np.trace(form)
+        draws = (drawer(multipliers) - mean) / sd
+        wild = [fit.fittedvalues + w * fit.resid / scale for w in multipliers]
         expected = [found_on(sm.OLS(y, x).fit())[1] for y in wild]
         np.testing.assert_allclose(draws, expected, rtol=1e-8)
         statistic = kcm.KCMTest(kernel, statistic).run(fitted_moment(fit)).statistic
-        assert (statistic - np.trace(form)) / sd == pytest.approx(own, rel=1e-9)
+        assert (statistic - mean) / sd == pytest.approx(own, rel=1e-9)
 
     def test_with_theta_known_squares_of_signs_change_nothing(self, rng):
         moment = kcm.FittedMoment(rng.normal(size=90), rng.normal(size=(90, 2)))

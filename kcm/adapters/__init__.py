@@ -5,15 +5,20 @@ Neither library is imported here: a fit is recognised by the name of its class.
 
 from kcm.adapters.dependence import fit_clusters, fit_panel
 from kcm.adapters.dispatch import align_to_fit, fit_column, fit_name, fitted_moment
-from kcm.adapters.estimation import own_groups, own_kernel
+from kcm.adapters.estimate import DEPENDENT
+from kcm.adapters.estimation import is_estimation, own_groups, own_kernel
+from kcm.adapters.first_stage import first_stage_strength
 
 __all__ = [
+    "DEPENDENT",
     "align_to_fit",
+    "first_stage_strength",
     "fit_clusters",
     "fit_column",
     "fit_name",
     "fit_panel",
     "fitted_moment",
+    "is_estimation",
     "own_groups",
     "own_kernel",
 ]

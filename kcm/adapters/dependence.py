@@ -50,13 +50,15 @@ def fit_clusters(fit: Any) -> np.ndarray | None:
     return None if clusters is None else align_to_fit(fit, clusters, "groups")
 
 
-def fit_panel(fit: Any) -> str | None:
+def fit_panel(fit: Any, data: Any = None) -> str | None:
     """Return what repeats in the data of a fit where they look like a panel; None elsewhere.
 
     Parameters
     ----------
     fit : fitted result or FittedMoment
         As for `fitted_moment`.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used, in place of its own.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def fit_panel(fit: Any) -> str | None:
     >>> fit_panel(smf.ols("y ~ year", data).fit())
     'firm'
     """
-    return None if isinstance(fit, FittedMoment) else _repeated_unit(fit_rows(fit))
+    return None if isinstance(fit, FittedMoment) else _repeated_unit(fit_rows(fit, data))
 
 
 def _covariance_clusters(fit: Any) -> Any:

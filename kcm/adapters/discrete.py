@@ -17,6 +17,12 @@ from kcm.adapters.estimate import (
     inverse_information,
 )
 from kcm.adapters.glm import predictor_in_words
+from kcm.moments.outcomes import (
+    BinomialOutcomes,
+    CountOutcomes,
+    GeneralizedPoissonOutcomes,
+    Outcomes,
+)
 
 __all__ = [
     "generalised_poisson",
@@ -35,7 +41,8 @@ def logit(fit: Any) -> Estimate:
     """Logit: psi = y - P(y=1 | x'b)."""
     mean = _mean(fit)
     variance = mean * (1 - mean)
-    return _maximum_likelihood(fit, mean, variance, variance, _probability(fit.model))
+    words = _probability(fit.model)
+    return _maximum_likelihood(fit, mean, variance, variance, words, _zero_or_one(mean))
 
 
 def probit(fit: Any) -> Estimate:
@@ -43,7 +50,8 @@ def probit(fit: Any) -> Estimate:
     mean = _mean(fit)
     predictor = fit.model.predict(np.asarray(fit.params, float), which="linear")
     slope = np.asarray(fit.model.pdf(predictor), float)
-    return _maximum_likelihood(fit, mean, slope, mean * (1 - mean), _probability(fit.model))
+    words = _probability(fit.model)
+    return _maximum_likelihood(fit, mean, slope, mean * (1 - mean), words, _zero_or_one(mean))
 
 
 def poisson(fit: Any) -> Estimate:
@@ -79,7 +87,8 @@ def generalised_poisson(fit: Any) -> Estimate:
     mean = _mean(fit)
     # statsmodels keeps P - 1 under this name
     spread = 1 + _dispersion(fit) * mean**fit.model.parameterization
-    return _count_model(fit, mean, mean * spread**2)
+    outcomes = GeneralizedPoissonOutcomes(mean, spread)
+    return _count_model(fit, mean, mean * spread**2, outcomes=outcomes)
 
 
 def _mean(fit: Any) -> Float[np.ndarray, " n"]:
@@ -92,6 +101,10 @@ def _dispersion(fit: Any) -> float:
     return float(np.asarray(fit.params)[-1])
 
 
+def _zero_or_one(mean: Float[np.ndarray, " n"]) -> Outcomes:
+    return BinomialOutcomes(mean, np.ones(len(mean)))
+
+
 def _probability(model: Any) -> str:
     return f"P({model.endog_names}=1 | {predictor_in_words(model)})"
 
@@ -101,9 +114,12 @@ def _count_model(
     mean: Float[np.ndarray, " n"],
     variance: Float[np.ndarray, " n"],
     hessian: Float[np.ndarray, "p p"] | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Estimate:
     words = f"exp({predictor_in_words(fit.model)})"
-    return _maximum_likelihood(fit, mean, mean, variance, words, hessian)
+    if outcomes is None:
+        outcomes = CountOutcomes(mean, np.maximum(variance - mean, 0.0) / mean**2)
+    return _maximum_likelihood(fit, mean, mean, variance, words, outcomes, hessian)
 
 
 def _maximum_likelihood(
@@ -112,6 +128,7 @@ def _maximum_likelihood(
     slope: Float[np.ndarray, " n"],
     variance: Float[np.ndarray, " n"],
     mean_in_words: str,
+    outcomes: Outcomes,
     hessian: Float[np.ndarray, "p p"] | None = None,
 ) -> Estimate:
     r"""Influence from scores and the observed Hessian, as statsmodels' ``cov_type="HC0"``.
@@ -140,4 +157,6 @@ def _maximum_likelihood(
         estimator=type(model).__name__,
         variance=variance,
         exogenous=True,
+        outcomes=outcomes,
+        index=np.asarray(model.predict(params, which="linear"), float),
     )

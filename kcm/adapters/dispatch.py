@@ -1,121 +1,43 @@
-"""From a fitted result of any type to the adapter that knows it."""
+"""From a fitted result of any type to its moment, its rows and its name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
-from kcm.adapters import discrete, instrumental
 from kcm.adapters.conditioning import align_rows, choose_conditioning
 from kcm.adapters.estimate import Estimate
 from kcm.adapters.estimation import estimation_rows, is_estimation, own_moment
-from kcm.adapters.glm import generalised_linear_model
-from kcm.adapters.linear import least_squares
-from kcm.adapters.moment_conditions import moment_conditions
-from kcm.adapters.quantile import quantile_regression
-from kcm.adapters.rows import (
-    FitRows,
-    gmm_rows,
-    linearmodels_rows,
-    sandbox_rows,
-    statsmodels_rows,
+from kcm.adapters.evaluation import Evaluation
+from kcm.adapters.new_rows import NewRows
+from kcm.adapters.other_sample import (
+    covariance_of_fit,
+    estimation_new_rows,
+    estimation_on_new_rows,
+    moment_elsewhere,
 )
+from kcm.adapters.registry import Adapter, fit_in_words, library_class, recognised
+from kcm.adapters.rows import FitRows
 from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.moments import Correction, FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_column", "fit_name", "fit_rows", "fitted_moment"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """How to read one kind of fit.
-
-    Parameters
-    ----------
-    results : tuple of str
-        Result classes that the model's `fit()` returns. Others of the same model, such as
-        regularised results, are not meant.
-    estimate : callable
-        Fit to `Estimate`.
-    rows : callable
-        Fit to `FitRows`.
-    """
-
-    results: tuple[str, ...]
-    estimate: Callable[[Any], Estimate]
-    rows: Callable[[Any], FitRows] = statsmodels_rows
+__all__ = [
+    "align_to_fit",
+    "fit_column",
+    "fit_name",
+    "fit_rows",
+    "fitted_moment",
+    "instrumental_estimate",
+]
 
 
-_LINEAR = "statsmodels.regression.linear_model."
-_DISCRETE = "statsmodels.discrete.discrete_model."
-_SANDBOX = "statsmodels.sandbox.regression.gmm."
-_IV = "linearmodels.iv.model."
-_LEAST_SQUARES = Adapter((_LINEAR + "OLSResults", _LINEAR + "RegressionResults"), least_squares)
-_IV_RESULTS = tuple(f"linearmodels.iv.results.{name}" for name in ("IVResults", "OLSResults"))
-_K_CLASS = Adapter(_IV_RESULTS, instrumental.k_class, linearmodels_rows)
-_GMM = Adapter(
-    ("linearmodels.iv.results.IVGMMResults",), instrumental.generalised_moments, linearmodels_rows
-)
-_MOMENTS = Adapter(
-    (_SANDBOX + "GMMResults", _SANDBOX + "IVGMMResults"), moment_conditions, gmm_rows
-)
-
-
-def _discrete(estimate: Callable[[Any], Estimate], *results: str) -> Adapter:
-    return Adapter(tuple(_DISCRETE + name for name in results), estimate)
-
-
-# By the qualified name of the model's class, so that nothing is imported to find out.
-_ADAPTERS = {
-    _LINEAR + "OLS": _LEAST_SQUARES,
-    _LINEAR + "WLS": _LEAST_SQUARES,
-    _LINEAR + "GLS": _LEAST_SQUARES,
-    "statsmodels.genmod.generalized_linear_model.GLM": Adapter(
-        ("statsmodels.genmod.generalized_linear_model.GLMResults",), generalised_linear_model
-    ),
-    _DISCRETE + "Logit": _discrete(discrete.logit, "LogitResults"),
-    _DISCRETE + "Probit": _discrete(discrete.probit, "ProbitResults"),
-    _DISCRETE + "Poisson": _discrete(discrete.poisson, "PoissonResults"),
-    _DISCRETE + "NegativeBinomial": _discrete(
-        discrete.negative_binomial, "NegativeBinomialResults", "CountResults"
-    ),
-    _DISCRETE + "NegativeBinomialP": _discrete(
-        discrete.negative_binomial_p, "NegativeBinomialPResults"
-    ),
-    _DISCRETE + "GeneralizedPoisson": _discrete(
-        discrete.generalised_poisson, "GeneralizedPoissonResults"
-    ),
-    "statsmodels.regression.quantile_regression.QuantReg": Adapter(
-        ("statsmodels.regression.quantile_regression.QuantRegResults",), quantile_regression
-    ),
-    _SANDBOX + "IV2SLS": Adapter(
-        (_SANDBOX + "IVRegressionResults",), instrumental.two_stage_least_squares, sandbox_rows
-    ),
-    _SANDBOX + "IVGMM": _MOMENTS,
-    _SANDBOX + "LinearIVGMM": _MOMENTS,
-    _SANDBOX + "NonlinearIVGMM": _MOMENTS,
-    _SANDBOX + "GMM": _MOMENTS,
-    _IV + "IV2SLS": _K_CLASS,
-    _IV + "IVLIML": _K_CLASS,
-    _IV + "_OLS": _K_CLASS,
-    _IV + "IVGMM": _GMM,
-    _IV + "IVGMMCUE": _GMM,
-}
-
-_SUPPORTED = (
-    "Supported are statsmodels OLS, WLS, GLS with diagonal weights, GLM, Logit, Probit, Poisson, "
-    "NegativeBinomial, NegativeBinomialP, GeneralizedPoisson, QuantReg, IV2SLS, IVGMM, "
-    "LinearIVGMM, NonlinearIVGMM and your own subclasses of GMM whose moments are instruments "
-    "times one residual, linearmodels OLS, IV2SLS, IVLIML, IVGMM and IVGMMCUE, and kcm MMR and "
-    "VMM. For any other estimator build a kcm.FittedMoment from its residuals, jacobian and "
-    "influence."
-)
-
-
-def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
+def fitted_moment(
+    fit: Any,
+    conditioning: Any = None,
+    *,
+    data: Any = None,
+    correction: Correction = "HC4-relative",
+) -> FittedMoment:
     """Turn a fitted result into the moment that a test works on.
 
     Parameters
@@ -129,11 +51,17 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         the formula mentions, or the design columns that vary; for instrumental variables and GMM
         the exogenous variables and the instruments. Offsets, exposures and weights are not among
         them.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used, for a moment at a theta from another sample, as for
+        `kcm.specification_test`. Default: the rows of the fit.
+    correction : {"HC4-relative", "HC4", "HC2"}
+        How residuals get the size of errors, as in `kcm.leverage_scale`. Not looked at for a
+        FittedMoment and for estimates of `kcm.MMR` and `kcm.VMM`, which bring their scale.
 
     Returns
     -------
     FittedMoment
-        Residuals in the units of the outcome, with jacobian, influence, HC2 scale and labels.
+        Residuals in the units of the outcome, with jacobian, influence, scale and labels.
 
     Raises
     ------
@@ -142,7 +70,7 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
     DataError
         When the fit or the conditioning variables cannot be used.
     OptionError
-        When `conditioning` comes with a FittedMoment, which holds its own.
+        When `conditioning` or `data` come with a FittedMoment, which holds its own.
 
     Examples
     --------
@@ -154,10 +82,12 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
     ("y - x'b", ('x',), 'estimated: OLS')
     """
     if isinstance(fit, FittedMoment):
-        return _unchanged(fit, conditioning)
+        return _unchanged(fit, conditioning, data)
+    if data is not None:
+        return _moment_on(fit, data, conditioning)
     if is_estimation(fit):
         return own_moment(fit, conditioning)
-    fit, adapter = _recognised(fit)
+    fit, adapter = recognised(fit)
     rows, estimate = adapter.rows(fit), adapter.estimate(fit)
     (values, names, kinds, levels), notes = choose_conditioning(rows, conditioning)
     if rows.n_unweighted:
@@ -169,12 +99,49 @@ def fitted_moment(fit: Any, conditioning: Any = None) -> FittedMoment:
         values,
         jacobian,
         estimate.influence,
-        leverage_scale(jacobian, gain, estimate.variance),
+        leverage_scale(jacobian, gain, estimate.variance, correction=correction),
         MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels, notes),
+        gain,
+        estimate.variance,
+        estimate.outcomes,
+        index=estimate.index,
     )
 
 
-def fit_column(fit: Any, name: str) -> np.ndarray:
+def instrumental_estimate(fit: Any) -> tuple[Estimate, tuple[str, ...]] | None:
+    """Return an estimate by instruments with the names of its parameters; None for any other."""
+    fit, adapter = recognised(fit)
+    if not adapter.by_instruments:
+        return None
+    estimate = adapter.estimate(fit)
+    names = getattr(fit.params, "index", getattr(fit.model, "exog_names", None))
+    if names is None or len(names) != estimate.jacobian.shape[1]:
+        names = [f"p{j}" for j in range(estimate.jacobian.shape[1])]
+    return estimate, tuple(map(str, names))
+
+
+def _moment_on(fit: Any, data: Any, conditioning: Any) -> FittedMoment:
+    """Return the moment on rows that the fit has not used."""
+    if is_estimation(fit):
+        return estimation_on_new_rows(fit, data, conditioning)
+    fit, adapter = recognised(fit)
+    estimate, (new, found) = adapter.estimate(fit), _evaluated(fit, adapter, data)
+    covariance = covariance_of_fit(fit, estimate)
+    return moment_elsewhere(estimate, found, new.rows, conditioning, covariance)
+
+
+def _evaluated(fit: Any, adapter: Adapter, data: Any) -> tuple[NewRows, Evaluation]:
+    if adapter.evaluate is None:
+        raise UnsupportedModelError(
+            f"`data`: the residuals of `fit` ({fit_in_words(fit)}) on new rows are not known here. "
+            "Build kcm.FittedMoment(residuals, conditioning, jacobian, covariance=...) of the new "
+            "rows, with the covariance of the estimate."
+        )
+    new = adapter.new_rows(fit, data)
+    return new, adapter.evaluate(fit, new)
+
+
+def fit_column(fit: Any, name: str, data: Any = None) -> np.ndarray:
     """Return a column of the data behind a fit, on the rows that the fit used.
 
     Parameters
@@ -184,6 +151,8 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     name : str
         Column of the data frame that the formula was evaluated on; of the design, for a fit on
         arrays or by linearmodels.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used, in place of its own.
 
     Returns
     -------
@@ -207,10 +176,10 @@ def fit_column(fit: Any, name: str) -> np.ndarray:
     """
     if isinstance(fit, FittedMoment):
         raise DataError(f"a FittedMoment holds no column {name!r}; pass the values themselves.")
-    return fit_rows(fit).columns([name], "groups")[name].to_numpy()
+    return fit_rows(fit, data).columns([name], "groups")[name].to_numpy()
 
 
-def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
+def align_to_fit(fit: Any, values: Any, argument: str, data: Any = None) -> np.ndarray:
     """Bring values given by the caller to the observations of `fitted_moment`.
 
     Parameters
@@ -222,6 +191,8 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
         had one too, rows are matched by label and may be more than the fit used.
     argument : str
         Name of the caller's argument, for messages.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used, in place of its own.
 
     Returns
     -------
@@ -244,7 +215,7 @@ def align_to_fit(fit: Any, values: Any, argument: str) -> np.ndarray:
     >>> align_to_fit(smf.ols("y ~ x", data).fit(), firm, "groups").tolist()
     [1, 1, 2]
     """
-    rows = fit_rows(fit)
+    rows = fit_rows(fit, data)
     aligned = align_rows(rows, values, argument).to_numpy()
     return rows.repeated(aligned[:, 0] if np.ndim(values) == 1 else aligned)
 
@@ -273,86 +244,29 @@ def fit_name(fit: Any) -> str:
         return "a FittedMoment"
     if is_estimation(fit):
         return f"kcm {fit.estimator}"
-    cls = _library_class(getattr(fit, "_results", fit).model)
+    cls = library_class(getattr(fit, "_results", fit).model)
     return f"{cls.__module__.split('.')[0]} {cls.__name__.lstrip('_')}"
 
 
-def fit_rows(fit: Any) -> FitRows:
-    """Where the observations of a fit of any type come from."""
+def fit_rows(fit: Any, data: Any = None) -> FitRows:
+    """Where the observations of a fit of any type come from, or those of new rows for it."""
     if isinstance(fit, FittedMoment):
         return FitRows(fit.n_obs)
     if is_estimation(fit):
-        return estimation_rows(fit)
-    fit, adapter = _recognised(fit)
-    return adapter.rows(fit)
+        return estimation_rows(fit) if data is None else estimation_new_rows(fit, data)
+    fit, adapter = recognised(fit)
+    return adapter.rows(fit) if data is None else adapter.new_rows(fit, data).rows
 
 
-def _unchanged(moment: FittedMoment, conditioning: Any) -> FittedMoment:
+def _unchanged(moment: FittedMoment, conditioning: Any, data: Any) -> FittedMoment:
+    if data is not None:
+        raise OptionError(
+            "`data` cannot be given together with a FittedMoment, which holds its own rows; build "
+            "the FittedMoment of the new rows, with the `influence_sample` of the others."
+        )
     if conditioning is None:
         return moment
     raise OptionError(
         "`conditioning` cannot be given together with a FittedMoment, which holds its own; build "
         "the FittedMoment with the variables that you want to condition on."
     )
-
-
-def _recognised(fit: Any) -> tuple[Any, Adapter]:
-    """Find the adapter of a fit, and the result inside statsmodels' wrapper."""
-    fit = getattr(fit, "_results", fit)
-    _refuse_what_is_no_fit(fit)
-    adapter = _ADAPTERS.get(_library_name(fit.model))
-    if adapter is None or _library_name(fit) not in adapter.results:
-        raise UnsupportedModelError(f"`fit` ({_told(fit)}) is not supported. {_SUPPORTED}")
-    _refuse_restricted(fit)
-    return fit, adapter
-
-
-def _library_class(thing: Any) -> type:
-    """Class that a library gave to an object, below the caller's own subclasses."""
-    for cls in type(thing).__mro__:
-        if cls.__module__.split(".")[0] in ("statsmodels", "linearmodels"):
-            return cls
-    return type(thing)
-
-
-def _library_name(thing: Any) -> str:
-    cls = _library_class(thing)
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _told(fit: Any) -> str:
-    library = _library_class(fit).__module__.split(".")[0]
-    return f"{type(fit).__name__} of the {library} model {type(fit.model).__name__}"
-
-
-def _refuse_what_is_no_fit(fit: Any) -> None:
-    name, module = type(fit).__name__, type(fit).__module__
-    if module.split(".")[0] == "sklearn":
-        raise UnsupportedModelError(
-            f"`fit` is the scikit-learn estimator {name}, which keeps neither its data nor its "
-            "influence function. Build kcm.FittedMoment(y - model.predict(x), x, jacobian, "
-            f"influence); without the last two if it was fitted on other data. {_SUPPORTED}"
-        )
-    if hasattr(fit, "params") and hasattr(fit, "model"):
-        return
-    if callable(getattr(fit, "fit", None)):
-        raise UnsupportedModelError(
-            f"`fit` ({name}) is a model that is not fitted yet; call .fit() and pass what it "
-            "returns."
-        )
-    raise UnsupportedModelError(
-        f"`fit` must be a fitted result or a kcm.FittedMoment; got {name}. {_SUPPORTED}"
-    )
-
-
-def _refuse_restricted(fit: Any) -> None:
-    if getattr(fit, "regularized", False):
-        raise UnsupportedModelError(
-            f"`fit` ({_told(fit)}) is regularised: its variables were selected on the same data, "
-            f"which the influence function does not know. {_SUPPORTED}"
-        )
-    if getattr(fit, "constraints", None) is not None:
-        raise UnsupportedModelError(
-            f"`fit` ({_told(fit)}) has constrained parameters (`fit_constrained`); write the "
-            f"constraint into the regressors or an offset and call .fit(). {_SUPPORTED}"
-        )

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from kcm.exceptions import DataError
+from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
+    "DEPENDENT",
     "Estimate",
     "check_converged",
     "check_has_data",
@@ -20,6 +22,20 @@ __all__ = [
     "unit_diagonal",
 ]
 
+# Values of `cov_type` that allow for dependence, in statsmodels, then in linearmodels.
+DEPENDENT = frozenset(
+    {
+        "cluster",
+        "cluster-crv3",
+        "cluster-jk",
+        "HAC",
+        "hac-panel",
+        "hac-groupsum",
+        "nw-panel",
+        "nw-groupsum",
+    }
+    | {"clustered", "kernel"}
+)
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
 _NEGATIVE_CURVATURE = 1e-8
 # Share of its own standard error that the mean of a score may stay away from zero.
@@ -55,6 +71,12 @@ class Estimate:
     exogenous : bool, optional
         Whether S_i is a function of exogenous variables: not of an endogenous regressor, and not
         of the outcome. Default None, not known.
+    instruments : ndarray of shape (n, m), optional
+        Of an estimate by instruments, the exogenous regressors included; unweighted.
+    outcomes : Outcomes or TwoStages, optional
+        How the outcome is drawn when the model is right. Default: by errors of any law.
+    index : ndarray of shape (n,), optional
+        x'b, or the linear predictor with its offset; None where the model has none.
     """
 
     residuals: Float[np.ndarray, " n"]
@@ -65,6 +87,9 @@ class Estimate:
     estimator: str
     variance: Float[np.ndarray, " n"] | None = None
     exogenous: bool | None = None
+    instruments: Float[np.ndarray, "n m"] | None = None
+    outcomes: Outcomes | TwoStages | None = None
+    index: Float[np.ndarray, " n"] | None = None
 
 
 def check_has_data(model: Any) -> None:

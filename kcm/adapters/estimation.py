@@ -26,9 +26,7 @@ def own_moment(fit: Any, conditioning: Any) -> FittedMoment:
         return moment
     (values, names, kinds, levels), _ = choose_conditioning(estimation_rows(fit), conditioning)
     labels = replace(moment.labels, conditioning=names, kinds=kinds, levels=levels)
-    return FittedMoment(
-        moment.residuals, values, moment.jacobian, moment.influence, moment.scale, labels
-    )
+    return replace(moment, conditioning=values, labels=labels)
 
 
 def own_groups(fit: Any) -> Any:

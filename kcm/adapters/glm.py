@@ -15,6 +15,13 @@ from kcm.adapters.estimate import (
     reciprocal,
 )
 from kcm.exceptions import UnsupportedModelError
+from kcm.moments.outcomes import (
+    BinomialOutcomes,
+    CountOutcomes,
+    GammaOutcomes,
+    InverseGaussianOutcomes,
+    Outcomes,
+)
 
 __all__ = ["frequencies", "generalised_linear_model", "predictor_in_words", "share_in_words"]
 
@@ -59,7 +66,31 @@ def generalised_linear_model(fit: Any) -> Estimate:
         estimator=f"GLM ({type(model.family).__name__})",
         variance=_repeat(reciprocal(precision), repeats),
         exogenous=True,
+        outcomes=_outcomes(fit, _repeat(mean, repeats), repeats),
+        index=_repeat(np.asarray(model.predict(params, which="linear"), float), repeats),
     )
+
+
+def _outcomes(
+    fit: Any, mean: Float[np.ndarray, " m"], repeats: Int[np.ndarray, " n"] | None
+) -> Outcomes | None:
+    """Return the law of the outcome; None for families whose errors may have any law."""
+    model, family = fit.model, fit.model.family
+    weights = np.broadcast_to(np.asarray(model.var_weights, float), (len(model.endog),))
+    dispersion = _repeat(float(fit.scale) * reciprocal(weights), repeats)
+    match type(family).__name__:
+        case "Binomial":
+            trials = np.broadcast_to(np.asarray(model.n_trials, float), (len(model.endog),))
+            return BinomialOutcomes(mean, _repeat(trials, repeats))
+        case "Poisson":
+            return CountOutcomes(mean, np.zeros(len(mean)))
+        case "NegativeBinomial":
+            return CountOutcomes(mean, np.full(len(mean), float(family.alpha)))
+        case "Gamma":
+            return GammaOutcomes(mean, dispersion)
+        case "InverseGaussian":
+            return InverseGaussianOutcomes(mean, dispersion)
+    return None
 
 
 def frequencies(model: Any) -> Int[np.ndarray, " n"] | None:

@@ -1,6 +1,6 @@
 """Instrumental variables: IV2SLS of statsmodels; IV2SLS, IVLIML and IVGMM of linearmodels."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,10 +14,18 @@ from kcm.adapters.estimate import (
     unit_diagonal,
 )
 from kcm.exceptions import DataError, UnsupportedModelError
+from kcm.moments.outcomes import TwoStages
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 
 _ROUNDING = 1e-12
+
+
+class _Equations(NamedTuple):
+    """What residuals are multiplied with in the equations of an estimate, and the regressors."""
+
+    per_residual: Float[np.ndarray, "n p"]
+    names: list[str]
 
 
 def two_stage_least_squares(fit: Any) -> Estimate:
@@ -28,7 +36,10 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
     outcome, names = np.asarray(model.endog, float), list(map(str, model.exog_names))
-    return _linear(fit, outcome, exog, gain, projected, names, model.endog_names)
+    equations, stages = _Equations(projected, names), TwoStages(instruments)
+    return _linear(
+        fit, outcome, exog, gain, equations, model.endog_names, instruments, outcomes=stages
+    )
 
 
 def k_class(fit: Any) -> Estimate:
@@ -43,14 +54,18 @@ def k_class(fit: Any) -> Estimate:
     model, kappa = fit.model, _kappa(fit)
     exog, outcome, root = _iv_data(model)
     wexog = root * exog
-    projected = _project(wexog, root * np.hstack([model.exog.ndarray, model.instruments.ndarray]))
+    instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    projected = _project(wexog, root * instruments)
     combined = (1 - kappa) * wexog + kappa * projected
     gain = root * projected @ _inverse(combined.T @ wexog / len(exog), exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(
-        fit, outcome, exog, gain, root * combined, _names(model), _name(model), variance, exogenous
-    )
+    # weights and an estimated kappa would have to be found anew with each first stage
+    plain = kappa == 1 and not exogenous and bool((root == root[0]).all())
+    stages = TwoStages(instruments) if plain else None
+    equations = _Equations(root * combined, _names(model))
+    how = variance, exogenous, stages
+    return _linear(fit, outcome, exog, gain, equations, _name(model), instruments, *how)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -63,15 +78,17 @@ def generalised_moments(fit: Any) -> Estimate:
     """
     model = fit.model
     exog, outcome, root = _iv_data(model)
-    instruments = root**2 * np.hstack([model.exog.ndarray, model.instruments.ndarray])
-    slope = instruments.T @ exog / len(exog)
+    instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
+    weighed = root**2 * instruments
+    slope = weighed.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
-    combined = instruments @ weighted.T
+    combined = weighed @ weighted.T
     gain = combined @ _inverse(weighted @ slope, exog)
     # the continuously updated weights enter its equations, which are not these
-    equations = None if type(model).__name__ == "IVGMMCUE" else combined
+    is_updated = type(model).__name__ == "IVGMMCUE"
+    equations = None if is_updated else _Equations(combined, _names(model))
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, equations, _names(model), _name(model), variance)
+    return _linear(fit, outcome, exog, gain, equations, _name(model), instruments, variance)
 
 
 def _kappa(fit: Any) -> float:
@@ -133,16 +150,18 @@ def _linear(
     outcome: Float[np.ndarray, " n"],
     exog: Float[np.ndarray, "n p"],
     gain: Float[np.ndarray, "n p"],
-    equations: Float[np.ndarray, "n p"] | None,
-    names: list[str],
+    equations: _Equations | None,
     name: str,
+    instruments: Float[np.ndarray, "n m"],
     variance: Float[np.ndarray, " n"] | None = None,
     exogenous: bool = False,
+    outcomes: TwoStages | None = None,
 ) -> Estimate:
-    residuals = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
     if equations is not None:
-        check_solved(equations * residuals[:, None], residuals, exog, names)
+        check_solved(equations.per_residual * residuals[:, None], residuals, exog, equations.names)
     return Estimate(
         residuals=residuals,
         jacobian=-exog,
@@ -152,4 +171,7 @@ def _linear(
         estimator=type(fit.model).__name__.lstrip("_"),
         variance=variance,
         exogenous=exogenous,
+        instruments=instruments,
+        outcomes=outcomes,
+        index=index,
     )

@@ -18,6 +18,8 @@ __all__ = ["least_squares"]
 
 # Residuals of a direct solution: some hundred units in the last place.
 _ROUNDING = 1e-12
+# A share of the regressors in the residuals that is rounding of a solution that did its best.
+_LEFT = 1e-6
 
 
 def least_squares(fit: Any) -> Estimate:
@@ -41,12 +43,15 @@ def least_squares(fit: Any) -> Estimate:
     weights = _weights(model)
     used = weights != 0
     exog, outcome, weights = exog[used], outcome[used], weights[used]
-    residuals = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
     scores = (weights * residuals)[:, None] * exog
     check_solved(scores, residuals, exog, model.exog_names)
-    bread = len(exog) * np.asarray(fit.normalized_cov_params, float)
-    gain = weights[:, None] * exog @ bread
+    gain, basis = _gain(exog, weights)
+    if basis.shape[1] < exog.shape[1]:  # the fit has chosen among the solutions
+        gain = weights[:, None] * exog @ (len(exog) * np.asarray(fit.normalized_cov_params, float))
+    residuals = _solved(residuals, basis, np.sqrt(weights))
     return Estimate(
         residuals=residuals,
         jacobian=-exog,
@@ -56,7 +61,39 @@ def least_squares(fit: Any) -> Estimate:
         estimator=type(model).__name__,
         variance=reciprocal(weights),
         exogenous=True,
+        index=index,
     )
+
+
+def _gain(
+    exog: Float[np.ndarray, "n p"], weights: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "n p"], Float[np.ndarray, "n r"]]:
+    """Return n W X (X'WX)^+, and an orthonormal basis of the columns of W^(1/2) X.
+
+    From the basis: (X'WX)^+ of the fit has lost the square of the digits that X keeps, and counts
+    as collinear what is of another unit.
+    """
+    roots = np.sqrt(weights)[:, None]
+    size = np.abs(exog).max(axis=0) * np.sqrt(len(exog))
+    size = np.where(size > 0, size, 1.0)
+    orthogonal, triangle = np.linalg.qr(roots * (exog / size))
+    left, values, right = np.linalg.svd(triangle)
+    kept = values > values[0] * max(exog.shape) * np.finfo(float).eps
+    basis = orthogonal @ left[:, : len(values)][:, kept]
+    inverse = (right[: len(values)][kept] / values[kept, None]) / size
+    return len(exog) * (roots * (basis @ inverse)), basis
+
+
+def _solved(
+    residuals: Float[np.ndarray, " n"],
+    basis: Float[np.ndarray, "n r"],
+    roots: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    """Return residuals without what rounding in the fit has left of the regressors in them."""
+    left = basis @ (basis.T @ (roots * residuals))
+    if np.abs(left).max() > _LEFT * np.abs(roots * residuals).max():
+        return residuals
+    return residuals - np.divide(left, roots, out=np.zeros_like(left), where=roots > 0)
 
 
 def _weights(model: Any) -> Float[np.ndarray, " n"]:

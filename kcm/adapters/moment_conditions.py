@@ -67,6 +67,8 @@ def moment_conditions(fit: Any) -> Estimate:
         moment=_described(model, residuals, theta),
         estimator=type(model).__name__,
         exogenous=False,
+        instruments=instruments,
+        index=model.exog @ theta if _is_linear(model, residuals, theta) else None,
     )
 
 
@@ -333,12 +335,21 @@ def _described(
     model: Any, residuals: Float[np.ndarray, " n"], theta: Float[np.ndarray, " p"]
 ) -> str:
     """The residual in words."""
-    name, shape = model.endog_names, (len(residuals), len(theta))
-    if np.shape(model.exog) == shape and np.allclose(residuals, model.endog - model.exog @ theta):
+    name = model.endog_names
+    if _is_linear(model, residuals, theta):
         return f"{name} - x'b"
     if _is_instrumental(model) and np.allclose(residuals, model.endog - model.predict(theta)):
         return f"{name} - f(x, b)"
     return f"residual of {type(model).__name__}"
+
+
+def _is_linear(
+    model: Any, residuals: Float[np.ndarray, " n"], theta: Float[np.ndarray, " p"]
+) -> bool:
+    """Tell whether the residual is the outcome less x'b."""
+    if np.shape(model.exog) != (len(residuals), len(theta)):
+        return False
+    return np.allclose(residuals, model.endog - model.exog @ theta)
 
 
 def _is_instrumental(model: Any) -> bool:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
 from kcm.exceptions import DataError
+from kcm.moments.outcomes import BinomialOutcomes
 
 __all__ = ["conditional_density", "quantile_regression", "subgradient_residuals"]
 
@@ -32,7 +33,8 @@ def quantile_regression(fit: Any) -> Estimate:
     model, tau = fit.model, float(fit.q)
     check_has_data(model)
     exog, outcome = np.asarray(model.exog, float), np.asarray(model.endog, float)
-    errors = outcome - exog @ np.asarray(fit.params, float)
+    index = exog @ np.asarray(fit.params, float)
+    errors = outcome - index
     check_not_exact(errors, outcome, _ROUNDING)
     psi = subgradient_residuals(errors, exog, tau)
     _check_solved(psi, exog, tau)
@@ -46,6 +48,8 @@ def quantile_regression(fit: Any) -> Estimate:
         moment=f"1{{{model.endog_names} <= x'b}} - {tau:g}",
         estimator="QuantReg",
         exogenous=False,  # the density is estimated row by row, from the outcome
+        outcomes=BinomialOutcomes(np.full(len(exog), tau), np.ones(len(exog))),
+        index=index,
     )
 
 

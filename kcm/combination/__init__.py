@@ -2,14 +2,18 @@
 
 from kcm.combination.penalized_maximum import PENALIZED, PenalizedMaximum, UnionBound, chosen
 from kcm.combination.pvalues import CauchyCombination, combined_pvalues
-from kcm.combination.record import Combined
+from kcm.combination.record import Combined, KernelTest
+from kcm.combination.settings import Settings, joint_outcome
 
 __all__ = [
     "PENALIZED",
     "CauchyCombination",
     "Combined",
+    "KernelTest",
     "PenalizedMaximum",
+    "Settings",
     "UnionBound",
     "chosen",
     "combined_pvalues",
+    "joint_outcome",
 ]

@@ -16,7 +16,7 @@ from kcm.combination.record import Combined, drawn_laws, is_exact, joint_certifi
 from kcm.computation import Outcome
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
-from kcm.null import BootstrapDistribution, NullDistribution, WeightedChiSquare
+from kcm.null import BootstrapDistribution, LeadingSpectrum, NullDistribution, WeightedChiSquare
 from kcm.null.base import check_level, constant_law
 from kcm.null.normal import NormalLaw
 from kcm.null.pearson import PearsonIII
@@ -112,7 +112,7 @@ class PenalizedMaximum:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnionBound(NullDistribution):
     """A bound of the law of a penalised maximum: the sum of what each kernel alone contributes.
 
@@ -185,7 +185,7 @@ def chosen(maximum: PenalizedMaximum, outcomes: Sequence[Outcome]) -> Combined:
     statistic, leading = float(scores.max()), int(scores.argmax())
     pvalue = law.pvalue(statistic)
     # a low-rank factor moves every score and law: no bound is known
-    interval = (pvalue, pvalue) if is_exact(outcomes) else (0.0, 1.0)
+    interval = (pvalue, pvalue) if is_exact(outcomes) else None
     certificate = joint_certificate(outcomes, interval)
     return Combined(statistic, law, certificate, PENALIZED, leading, pvalue)
 
@@ -221,9 +221,7 @@ def _penalties(n_kernels: int, penalty: float) -> Float[np.ndarray, " k"]:
 
 def _moments(law: NullDistribution) -> tuple[float, float]:
     match law:
-        case WeightedChiSquare():
-            return law.mean, math.sqrt(law.variance)
-        case NormalLaw() | PearsonIII():
+        case WeightedChiSquare() | LeadingSpectrum() | NormalLaw() | PearsonIII():
             return law.mean, law.sd
     raise OptionError(
         "`kernel` (PenalizedMaximum) compares statistics in standard deviations under the null, "

@@ -127,12 +127,14 @@ def _shares(values: Float[np.ndarray, "k b"]) -> Float[np.ndarray, "k b"]:
 
 def _interval(
     outcomes: Sequence[Outcome], law: NullDistribution, statistic: float
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Combine intervals: the Cauchy combination increases in each p-value."""
     if is_exact(outcomes):
         return law.pvalue(statistic), law.pvalue(statistic)
     if not isinstance(law, CauchyCombination):  # the smallest p of other draws: no bound is known
-        return 0.0, 1.0
+        return None
     ends = zip(*(outcome.certificate.pvalue_interval for outcome in outcomes), strict=True)
-    low, high = (law.pvalue(float(np.mean([_quantile(p) for p in end]))) for end in ends)
-    return low, high
+    lows, highs = (np.array(end) for end in ends)
+    low, high = (law.pvalue(float(np.mean([_quantile(p) for p in e]))) for e in (lows, highs))
+    # a p-value of which nothing is known may be 0, which has no quantile
+    return low if lows.min() > 0 else 0.0, high

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from kcm._records import one_line
 from kcm.certificate import Certificate
 from kcm.computation import Outcome
 from kcm.exceptions import OptionError
+from kcm.kernels import Kernel
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.stopping import AllDraws
 
-__all__ = ["Combined", "drawn_laws", "is_exact", "joint_certificate"]
+__all__ = ["Combined", "KernelTest", "drawn_laws", "is_exact", "joint_certificate"]
+
+UNKNOWN = (
+    "how far this p-value is from that of the exact method is not known: a low-rank factor moves "
+    "the statistic of each kernel and all draws or bounds it is compared with"
+)
 
 
 @final
@@ -39,23 +46,64 @@ class Combined:
     pvalue: float
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class KernelTest:
+    """What one kernel says of the null hypothesis.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        With its bandwidths as numbers.
+    statistic : float
+        n M^2.
+    pvalue : float
+    null_distribution : NullDistribution
+    certificate : Certificate
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kcm
+    >>> x, psi = np.random.default_rng(0).normal(size=(2, 100))
+    >>> result = kcm.KCMTest("adaptive").run(kcm.FittedMoment(psi, x))
+    >>> len(result.kernel_tests)
+    5
+    """
+
+    kernel: Kernel
+    statistic: float
+    pvalue: float
+    null_distribution: NullDistribution
+    certificate: Certificate
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+
 def is_exact(outcomes: Sequence[Outcome]) -> bool:
     """Tell whether no kernel was approximated."""
     return all(outcome.certificate.method == "exact" for outcome in outcomes)
 
 
-def joint_certificate(outcomes: Sequence[Outcome], interval: tuple[float, float]) -> Certificate:
-    """Return the certificate of all kernels, with the interval of their joint p-value."""
+def joint_certificate(
+    outcomes: Sequence[Outcome], interval: tuple[float, float] | None
+) -> Certificate:
+    """Return the certificate of all kernels, with the interval of their joint p-value.
+
+    None where no interval is known, which a note then says.
+    """
     own = [outcome.certificate for outcome in outcomes]
     ranks = [certificate.rank for certificate in own if certificate.rank is not None]
+    unknown = () if interval else (UNKNOWN,)
     notes = tuple(dict.fromkeys(note for certificate in own for note in certificate.notes))
     return Certificate(
         "exact" if is_exact(outcomes) else "low-rank",
         max(ranks, default=None),
         max(certificate.residual_share for certificate in own),
         all(certificate.statistic_exact for certificate in own),
-        interval,
-        notes,
+        interval or (0.0, 1.0),
+        (*unknown, *notes),
     )
 
 

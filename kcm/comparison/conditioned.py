@@ -90,6 +90,4 @@ def _conditioned_on(
 ) -> FittedMoment:
     kinds, levels = ("continuous",) * len(names), ((),) * len(names)
     labels = replace(moment.labels, conditioning=names, kinds=kinds, levels=levels)
-    return FittedMoment(
-        moment.residuals, values, moment.jacobian, moment.influence, moment.scale, labels
-    )
+    return replace(moment, conditioning=values, labels=labels)

@@ -66,8 +66,10 @@ class Regression:
         return np.sqrt(len(self.outcome)) * orthonormal(self.design)
 
 
-def orthonormal(matrix: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n r"]:
+def orthonormal(matrix: Float[np.ndarray, "n p"], least: float = 0.0) -> Float[np.ndarray, "n r"]:
     """Orthonormal basis of the columns, each column brought to unit length first.
+
+    Directions below `least` of the largest singular value, or rounding, are left out.
 
     Examples
     --------
@@ -77,7 +79,7 @@ def orthonormal(matrix: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n r"]:
     size = np.linalg.norm(matrix, axis=0)
     scaled = matrix / np.where(size > 0, size, 1.0)
     left, values, _ = np.linalg.svd(scaled, full_matrices=False)
-    smallest = values[0] * max(matrix.shape) * np.finfo(float).eps
+    smallest = values[0] * max(least, max(matrix.shape) * np.finfo(float).eps)
     return np.asarray(left[:, values > smallest])
 
 

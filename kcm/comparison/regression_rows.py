@@ -14,6 +14,8 @@ __all__ = ["REGRESSION_TESTS"]
 
 # White's test has a column for every product of two regressors; more numbers than this are refused.
 _MOST_PRODUCTS = 200_000_000
+# Of the largest singular value: products this small beside the others are rounding.
+_LEAST_SHARE = 1e-9
 _FULL_LEVERAGE = 1 - 1e-10
 # The recursion squares this number: beyond it fewer than six digits of a residual are left.
 _WORST_CONDITION = 1e5
@@ -30,6 +32,17 @@ def _reset(subject: Subject) -> Finding:
     return Finding(test.statistic, test.pvalue, f"F(2, {test.df_denom:.0f})")
 
 
+def _reset_classical(subject: Subject) -> Finding:
+    """The same by the F test of constant variance, as Ramsey and the textbooks have it."""
+    regression = linear_regression(subject)
+    augmented = _with_powers(regression)
+    n, n_columns = augmented.shape
+    _check_combinations(augmented, orthonormal(augmented))
+    fit = _ols(regression.outcome, augmented).fit()
+    test = fit.f_test(np.eye(2, n_columns, k=n_columns - 2))
+    return Finding(test.fvalue, test.pvalue, f"F(2, {n - n_columns})")
+
+
 def _with_powers(regression: Regression) -> np.ndarray:
     """Add the square and the cube of the fitted values, in units that keep digits."""
     fitted = regression.fitted
@@ -42,15 +55,19 @@ def _with_powers(regression: Regression) -> np.ndarray:
 
 def _check_powers(augmented: np.ndarray) -> None:
     basis = orthonormal(augmented)
-    if basis.shape[1] < augmented.shape[1]:
-        raise DataError(
-            "RESET adds the square and the cube of the fitted values to the regressors, and here "
-            "they are combinations of the regressors already (or there are too few observations)."
-        )
+    _check_combinations(augmented, basis)
     if np.sum(basis**2, axis=1).max() > _FULL_LEVERAGE:
         raise DataError(
             "RESET uses the HC3 covariance, which is not defined where the regressors fit an "
             "observation exactly, whatever its outcome (leverage 1)."
+        )
+
+
+def _check_combinations(augmented: np.ndarray, basis: np.ndarray) -> None:
+    if basis.shape[1] < augmented.shape[1] or len(augmented) <= augmented.shape[1]:
+        raise DataError(
+            "RESET adds the square and the cube of the fitted values to the regressors, and here "
+            "they are combinations of the regressors already (or there are too few observations)."
         )
 
 
@@ -105,7 +122,7 @@ def _check_start(basis: np.ndarray) -> None:
 
 
 def _white(subject: Subject) -> Finding:
-    from statsmodels.stats.diagnostic import spec_white
+    from scipy.stats import chi2
 
     regression = linear_regression(subject)
     if regression.weighted:
@@ -115,15 +132,31 @@ def _white(subject: Subject) -> Finding:
         )
     _check_constant(regression, "White's specification test")
     _check_products(regression)
-    statistic, pvalue, df = spec_white(regression.residuals, _constant_first(regression.regressors))
-    return Finding(statistic, pvalue, f"chi2({df})")
+    products = _products(regression.regressors)
+    squares = regression.residuals**2
+    squares = squares - squares.mean()
+    change, spread = products.T @ squares, products * squares[:, None]
+    statistic = float(change @ np.linalg.solve(spread.T @ spread, change))
+    df = products.shape[1]
+    return Finding(statistic, float(chi2.sf(statistic, df)), f"chi2({df})")
 
 
-def _constant_first(regressors: np.ndarray) -> np.ndarray:
-    """Put the constant where statsmodels drops it, and size the others so that digits are kept."""
-    constant = np.ptp(regressors, axis=0) == 0
-    others = regressors[:, ~constant]
-    return np.column_stack([np.ones(len(others)), others / np.abs(others).max(axis=0)])
+def _products(regressors: np.ndarray) -> np.ndarray:
+    """Return a basis of the products of two regressors, centred.
+
+    Products of an orthonormal basis have the same span as those of raw powers, whose digits are
+    lost beside each other.
+    """
+    others = regressors[:, np.ptp(regressors, axis=0) > 0]
+    columns = np.hstack([np.ones((len(others), 1)), _spanning(others, 0.0)])
+    first, second = np.triu_indices(columns.shape[1])
+    return _spanning((columns[:, first] * columns[:, second])[:, 1:], _LEAST_SHARE)
+
+
+def _spanning(columns: np.ndarray, least: float) -> np.ndarray:
+    """Return an orthonormal basis of columns less their means, of mean square 1."""
+    centred = columns - columns.mean(axis=0)
+    return np.sqrt(len(columns)) * orthonormal(centred - centred.mean(axis=0), least)
 
 
 def _check_products(regression: Regression) -> None:
@@ -179,6 +212,13 @@ REGRESSION_TESTS: MappingProxyType[str, Entry] = MappingProxyType(
             "mean",
             False,
             _reset,
+        ),
+        "RESET classical": Entry(
+            "the square and the cube of the fitted values, added to {moment}, have coefficients 0; "
+            "the variance is constant",
+            "mean and variance",
+            False,
+            _reset_classical,
         ),
         "rainbow": Entry(
             "the middle half of the rows, in their order, has the coefficients of all rows; the "

@@ -1,6 +1,5 @@
 """Formulas: which variables each side mentions, and the design matrices they describe."""
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ import pandas as pd
 
 from kcm._options import check_option
 from kcm._tables import is_text
-from kcm.data.factors import category_column, plain_columns, resolve_in, spoken_names
+from kcm.data.factors import category_column, plain_columns, resolve_in
+from kcm.data.formula_sides import factors_by_side, parse, stages, variables
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [
@@ -21,15 +21,12 @@ __all__ = [
     "conditioning_design",
     "design",
     "design_like",
+    "factor_texts",
     "formula_variables",
-    "uses_neighbouring_rows",
+    "regressor_variables",
 ]
 
 SIDES = ("response", "regressors", "conditioning")
-
-_FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
-_FEATURES = {"twosided", "multipart", "multistage"}
-_SHIFTS = re.compile(r"\b(lag|shift|diff)\s*\(")
 
 
 @final
@@ -102,8 +99,35 @@ def formula_variables(formula: str, side: str) -> tuple[str, ...]:
     >>> formula_variables("y ~ x1 + [x2 ~ z1 + z2]", "conditioning")
     ('x1', 'z1', 'z2')
     """
-    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
-    return tuple(dict.fromkeys(name for factor in factors for name in _variables(factor)))
+    factors = factors_by_side(*parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(name for factor in factors for name in variables(factor)))
+
+
+def factor_texts(formula: str, side: str) -> tuple[str, ...]:
+    """Return the factors of one side of a formula as they are written.
+
+    Parameters
+    ----------
+    formula : str
+    side : {"response", "regressors", "conditioning"}
+        As for `formula_variables`.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    OptionError
+        As `formula_variables`.
+
+    Examples
+    --------
+    >>> factor_texts("y ~ 1 + np.log(x):z", "regressors")
+    ('1', 'np.log(x)', 'z')
+    """
+    factors = factors_by_side(*parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(str(factor.expr) for factor in factors))
 
 
 def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -135,8 +159,8 @@ def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     >>> list(y), list(x)
     (['y'], ['Intercept', 'a'])
     """
-    response, (regressors, *_) = _parse(formula)
-    if _stages(regressors):
+    response, (regressors, *_) = parse(formula)
+    if stages(regressors):
         raise OptionError(
             f"`formula` must not have brackets here; got {formula!r}. Fit the model with "
             "linearmodels and pass the fitted result, or name the instruments after `|`."
@@ -178,7 +202,7 @@ def conditioning_design(formula: str, table: pd.DataFrame) -> pd.DataFrame:
     >>> list(conditioning_design("y ~ np.log(x) + lag(y)", table))
     ['x', 'lag(y)']
     """
-    factors = _factors_by_side(*_parse(formula))["conditioning"]
+    factors = factors_by_side(*parse(formula))["conditioning"]
     parts = [_conditioning_columns(factor, table, formula) for factor in dict.fromkeys(factors)]
     columns = {name: part[name] for part in parts for name in part}
     return pd.DataFrame(columns, index=table.index)
@@ -194,7 +218,7 @@ def _conditioning_columns(factor: Any, table: pd.DataFrame, formula: str) -> pd.
     plain = plain_columns(text, names, resolve_in(TRANSFORMS))
     if plain is not None:
         return table[list(plain)]
-    if not _variables(factor):
+    if not variables(factor):
         return table[[]]
     return _evaluated_alone(factor, table, formula)
 
@@ -240,7 +264,7 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
     """
     from formulaic.errors import DataMismatchWarning
 
-    _, (regressors, *_) = _parse(formula)
+    _, (regressors, *_) = parse(formula)
     spec = _evaluate(regressors, table, formula).model_spec
     with _explained(formula), warnings.catch_warnings():
         # a category that the fit has not seen would pass for the first one
@@ -248,89 +272,40 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
         return pd.DataFrame(spec.get_model_matrix(new, context={"np": np}, na_action="ignore"))
 
 
-def uses_neighbouring_rows(formula: str) -> bool:
-    """Tell whether a formula calls ``lag``, ``shift`` or ``diff``.
+def regressor_variables(formula: str, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Name the raw variables behind each regressor of a formula.
 
     Parameters
     ----------
     formula : str
-        The formula.
+        As for `design`.
+    table : pandas.DataFrame
+        Complete rows.
 
     Returns
     -------
-    bool
-        True if leaving out rows would change what the formula means.
+    dict of str to tuple of str
+        By the name of the column; none for an intercept.
+
+    Raises
+    ------
+    DataError
+        If the formula cannot be evaluated on `table`.
 
     Examples
     --------
-    >>> uses_neighbouring_rows("y ~ lag(x)"), uses_neighbouring_rows("y ~ lagged")
-    (True, False)
+    >>> regressor_variables("y ~ a + I(a**2)", pd.DataFrame({"y": [0.0, 0.0], "a": [1.0, 2.0]}))
+    {'Intercept': (), 'a': ('a',), 'I(a ** 2)': ('a',)}
     """
-    return _SHIFTS.search(formula) is not None
-
-
-def _parse(formula: object) -> tuple[Any, tuple[Any, ...]]:
-    """Split a formula into the terms left of ``~`` and the one or two parts right of it."""
-    if not isinstance(formula, str):
-        raise OptionError(f"`formula` must be a string; got {type(formula).__name__}. {_FORM}")
-    parsed = _read(formula)
-    response, right = getattr(parsed, "lhs", None), getattr(parsed, "rhs", None)
-    if not response or isinstance(response, tuple):
-        raise OptionError(f"`formula` must have one response left of `~`; got {formula!r}. {_FORM}")
-    parts = right if isinstance(right, tuple) else (right,)
-    if len(parts) > 2 or (len(parts) == 2 and any(map(_stages, parts))):
-        raise OptionError(
-            "`formula` must have at most one `|` right of `~`, and none together with brackets; "
-            f"got {formula!r}. {_FORM}"
-        )
-    return response, parts
-
-
-def _read(formula: str) -> Any:
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-    from formulaic.parser import DefaultFormulaParser
-
-    parser = DefaultFormulaParser(feature_flags=_FEATURES)
-    try:
-        return Formula(formula, _parser=parser, _ordering="none")
-    except (FormulaicError, SyntaxError) as error:
-        reason = _first_line(error).split(". ")[0]
-        raise OptionError(
-            f"`formula` could not be read: {reason}; got {formula!r}. {_FORM}"
-        ) from error
-
-
-def _stages(part: Any) -> tuple[Any, ...]:
-    """List the bracketed ``[endogenous ~ instruments]`` parts."""
-    return tuple(getattr(part, "deps", ()))
-
-
-def _factors_by_side(response: Any, parts: tuple[Any, ...]) -> dict[str, list[Any]]:
-    first, stages = parts[0], _stages(parts[0])
-    endogenous = [factor for stage in stages for factor in _factors(stage.lhs)]
-    fitted = {f"{term}_hat" for stage in stages for term in stage.lhs}
-    terms = first.root if stages else first
-    exogenous = [factor for factor in _factors(terms) if factor.expr not in fitted]
-    instruments = [factor for stage in stages for factor in _factors(stage.rhs)]
+    _, (regressors, *_) = parse(formula)
+    matrix = _evaluate(regressors, table, formula)
     return {
-        "response": _factors(response),
-        "regressors": exogenous + endogenous,
-        "conditioning": _factors(parts[1]) if len(parts) == 2 else exogenous + instruments,
+        str(matrix.columns[j]): tuple(
+            dict.fromkeys(name for factor in term.factors for name in variables(factor))
+        )
+        for term, columns in matrix.model_spec.term_indices.items()
+        for j in columns
     }
-
-
-def _factors(terms: Any) -> list[Any]:
-    return [factor for term in terms for factor in term.factors]
-
-
-def _variables(factor: Any) -> list[str]:
-    """Name the variables of one factor, in the order in which its text mentions them."""
-    from formulaic.parser.types import Factor
-
-    if factor.eval_method is not Factor.EvalMethod.PYTHON:
-        return sorted(factor.required_variables)
-    return list(spoken_names(factor.expr, {"np"}))
 
 
 def _evaluate(terms: Any, table: pd.DataFrame, formula: str) -> Any:

@@ -17,9 +17,9 @@ from kcm.data.formulas import (
     conditioning_design,
     design,
     formula_variables,
-    uses_neighbouring_rows,
 )
 from kcm.data.names import as_names, check_names
+from kcm.data.row_transforms import uses_neighbouring_rows
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
 
 __all__ = ["Parts", "read_array", "read_formula", "read_table"]

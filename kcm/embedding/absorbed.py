@@ -15,7 +15,7 @@ def absorbed_share(moment: FittedMoment, kernel: Kernel, execution: Execution) -
     Of a function drawn from the Gaussian process with covariance k it is the share of the variance,
     at the points of the sample, that lies in that span: another theta would produce it, so that no
     test can see it. With q components the jacobian has n q rows and K stands q times on the
-    diagonal.
+    diagonal. It is zero where theta was not estimated on these rows.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def absorbed_share(moment: FittedMoment, kernel: Kernel, execution: Execution) -
     1.0
     """
     check_definite(kernel, "the absorbed share")
-    if moment.jacobian is None:
+    if moment.jacobian is None or moment.from_another_sample:
         return 0.0
     n, q = moment.residuals.shape
     columns = jacobian_span(moment.jacobian).basis.reshape(n, -1)

@@ -7,6 +7,7 @@ from kcm.contraction import StatisticName, contract
 from kcm.embedding.embedding import ConditionalMomentEmbedding
 from kcm.embedding.projections import cluster_sums, projections
 from kcm.gram import Execution, TiledGram
+from kcm.moments import check_own_sample
 from kcm.null.base import group_codes
 from kcm.null.form import apply_form
 
@@ -54,13 +55,14 @@ def alternative(embedding: ConditionalMomentEmbedding, statistic: StatisticName)
     >>> round(alternative(result.embedding, "U").square, 3) == round(result.mmr, 3)
     True
     """
+    check_own_sample(embedding.moment, "the planning of a sample size")
     moment, kernel, n = embedding.moment, embedding.kernel, embedding.moment.n_obs
     how = embedding.memory_limit, embedding.device, embedding.mesh, embedding.progress
     execution, codes = Execution(*how), group_codes(embedding.groups, n)
     with execution.on_device():
         found = projections(moment, kernel, codes, execution)
         gram = TiledGram(kernel, moment.conditioning, execution)
-        form = contract(moment, gram, statistic)
+        form = contract(moment, gram, statistic, codes)
         sums = cluster_sums(found.errors, codes)
         image = apply_form(form, codes, sums[:, None])[:, 0]
     variance, third = float(sums @ sums) / n, float(sums @ image) / n

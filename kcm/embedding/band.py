@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from kcm.border import covariance_root
 from kcm.gram import Execution
 from kcm.gram.matrices import cross_block
 from kcm.gram.rectangle import cross_product, row_blocks
 from kcm.kernels import Kernel
-from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments import FittedMoment, scaled_moment
 from kcm.null.multipliers import rademacher
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def witness_band(
     A draw moves the witness by n^-1 sum_j w_j a_j(x), a_j(x) = r_j k(x_j, x) + G(x) l_j, with
     G(x) = n^-1 sum_i S_i k(x_i, x): the multiplier draw v of the residuals, smoothed. The band is
     the witness plus or minus c sd(x), sd(x)^2 = n^-2 sum_j a_j(x)^2, and c the quantile of the
-    supremum over all points and components of |draw(x)| / sd(x).
+    supremum over all points and components of |draw(x)| / sd(x). A theta from another sample moves
+    it by G(x) R'z, z normal and R'R its covariance.
     """
     (n, q), m = moment.residuals.shape, len(points)
     jacobian = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
@@ -108,10 +110,16 @@ def witness_band(
     smoothed = cross_product(kernel, moment.conditioning, columns, points, execution) / n
     slopes = smoothed[:, q + 1 :].reshape(m, *jacobian.shape[1:])
     draws, squares = np.zeros((n_resamples, m * q)), np.zeros((2, m * q))
+    edge = np.zeros((0, m * q))
+    if moment.covariance is not None:
+        edge = n * covariance_root(moment.covariance) @ slopes.reshape(m * q, -1).T
+        slopes = slopes[:, :, :0]
     for piece, known in _cluster_pieces(moment, kernel, codes, points, slopes, execution):
         w = rademacher(rng, len(piece), n_resamples)
         draws += w.T @ piece
         squares += np.sum(piece**2, axis=0), known
+    draws += rng.standard_normal((n_resamples, len(edge))) @ edge
+    squares[0] += np.sum(edge**2, axis=0)
     sd, sd_known = np.sqrt(squares).reshape(2, m, q)
     sd[sd <= ROUNDING * sd_known] = np.nan
     critical = _critical_value(np.abs(draws.reshape(-1, m, q)) / sd, level)
@@ -142,7 +150,7 @@ def _cluster_pieces(
     """
     order = np.argsort(codes, kind="stable")
     x, own = moment.conditioning[order], codes[order]
-    r, influence = scaled_residuals(moment)[order], scaled_influence(moment)[order]
+    r, influence = (each[order] for each in scaled_moment(moment, codes))
     m, q, p = slopes.shape
     moved = slopes.reshape(m * q, p).T
     held = np.zeros((0, m * q))

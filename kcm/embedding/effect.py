@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.embedding.estimate import NormEstimate
-from kcm.embedding.projections import Projections, standard_error
+from kcm.embedding.projections import Projections, standard_error, total_influence
 from kcm.gram import diagonal
 from kcm.kernels import Kernel
 from kcm.kernels.base import check_definite
@@ -22,16 +22,18 @@ def effect_size(
     energy = own * np.sum(moment.residuals**2, axis=1)
     size, norm = float(energy.mean()), found.norm(codes)
     ratio = norm.value / size
-    moved = energy - size + _moved_by_theta(moment, own)
+    slope = _slope(moment, own)
+    moved = energy - size + (0.0 if moment.from_another_sample else total_influence(moment) @ slope)
     errors = (2 * found.errors - ratio * moved) / size
+    by_theta = (2 * found.slopes.mean(axis=0) - ratio * slope) / size
     # the growth of the error is not that of M^2: where it is .85, simulated, this one is .50
-    return NormEstimate(ratio, standard_error(errors, codes), norm.uncorrected / size)
+    error = found.with_theta(standard_error(errors, codes), by_theta)
+    return NormEstimate(ratio, error, norm.uncorrected / size)
 
 
-def _moved_by_theta(moment: FittedMoment, own: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Return l_i' times the derivative of E[psi'psi k(X, X)]."""
-    if moment.jacobian is None or moment.influence is None:
-        return np.zeros(moment.n_obs)
+def _slope(moment: FittedMoment, own: Float[np.ndarray, " n"]) -> Float[np.ndarray, " p"]:
+    """Return the derivative of E[psi'psi k(X, X)] in theta."""
+    if moment.jacobian is None:
+        return np.zeros(0)
     weighted = own[:, None] * moment.residuals
-    slope = 2 * np.einsum("iqp,iq->p", moment.jacobian, weighted) / moment.n_obs
-    return np.asarray(moment.influence.sum(axis=1) @ slope)
+    return np.asarray(2 * np.einsum("iqp,iq->p", moment.jacobian, weighted) / moment.n_obs)

@@ -6,11 +6,11 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm.contraction import contract, projection
+from kcm.contraction import Contraction, contract
 from kcm.embedding.estimate import NormEstimate
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
-from kcm.moments import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments import FittedMoment
 from kcm.null.form import form_sums
 
 __all__ = ["Projections", "cluster_sums", "projections", "standard_error", "total_influence"]
@@ -32,18 +32,27 @@ class Projections:
         What each term of n M^2_U is too large by because theta was estimated; the sum is tr B.
     slopes : ndarray of shape (n, p)
         S_i' mu_(-i)(x_i), whose mean is c.
+    root : ndarray of shape (k, p)
+        R with R'R the covariance of a theta from another sample, whose error adds c'R'R c to the
+        variance; no rows where theta was estimated here or is known.
     """
 
     terms: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     bias: Float[np.ndarray, " n"]
     slopes: Float[np.ndarray, "n p"]
+    root: Float[np.ndarray, "k p"]
 
     def norm(self, codes: Int[np.ndarray, " n"]) -> NormEstimate:
         """Return the estimate of the squared norm; the rows of a cluster are dependent."""
         uncorrected = float(self.terms.mean())
         value = uncorrected - float(self.bias.mean())
-        return NormEstimate(value, 2 * standard_error(self.errors, codes), uncorrected)
+        own = standard_error(self.errors, codes)
+        return NormEstimate(value, 2 * self.with_theta(own, self.slopes.mean(axis=0)), uncorrected)
+
+    def with_theta(self, error: float, slope: Float[np.ndarray, " p"]) -> float:
+        """Add the error of a theta from another sample to a standard error; `slope` is in theta."""
+        return float(np.hypot(error, np.linalg.norm(self.root @ slope)))
 
 
 def projections(
@@ -68,36 +77,35 @@ def projections(
     witness = smoothed[:, :q] / (n - 1)
     terms = np.sum(moment.residuals * witness, axis=1)
     slopes = np.einsum("iqp,iq->ip", jacobian, witness)
-    errors = terms + total_influence(moment) @ slopes.mean(axis=0)
-    own = smoothed[:, q:].reshape(jacobian.shape)
-    bias = _bias(moment, jacobian, own)
-    if len(np.unique(codes)) < n:
-        bias = _cluster_bias(moment, gram, codes)
-    return Projections(terms, errors - errors.mean(), bias, slopes)
+    form = contract(moment, gram, "U", codes)
+    root = form.border.root if moment.from_another_sample else np.zeros((0, slopes.shape[1]))
+    errors = terms.copy()
+    if not moment.from_another_sample:
+        errors += total_influence(moment) @ slopes.mean(axis=0)
+    return Projections(terms, errors - errors.mean(), _bias(form, codes), slopes, root)
 
 
 def total_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
-    """Return the influence summed over components; without columns where theta is known."""
+    """Return the influence summed over components; no columns where theta is not from here."""
     if moment.influence is None:
         return np.zeros((moment.n_obs, 0))
     return moment.influence.sum(axis=1)
 
 
-def _bias(
-    moment: FittedMoment, jacobian: Float[np.ndarray, "n q p"], own: Float[np.ndarray, "n q p"]
-) -> Float[np.ndarray, " n"]:
-    """Return the diagonal of B of the U statistic, 2 / (n - 1) D_i' l_i."""
-    influence = scaled_influence(moment)
-    moved = projection(scaled_residuals(moment), influence, jacobian, own)
-    return 2 / (moment.n_obs - 1) * np.sum(moved * influence, axis=1)
+def _bias(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the mean of the law by rows: the diagonal of B, and e by squared residuals.
 
-
-def _cluster_bias(
-    moment: FittedMoment, gram: TiledGram, codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """Return the diagonal of B with a row per cluster, in equal parts to the rows of each."""
-    diagonal = form_sums(contract(moment, gram, "U"), codes).diagonal
-    return (diagonal / np.bincount(codes))[codes]
+    The diagonal of a cluster goes to its rows in equal parts, and that of a border to all rows.
+    """
+    c = contraction
+    squares = np.sum(c.moment.residuals**2, axis=1)
+    if len(np.unique(codes)) < c.n_obs:
+        diagonal = (form_sums(c, codes).diagonal / np.bincount(codes))[codes]
+    else:
+        kept = (c.gram.diagonal() - c.removed) * np.sum(c.scaled_residuals**2, axis=1)
+        diagonal = c.factor * (kept + 2 * np.sum(c.projection * c.scaled_influence, axis=1))
+    beside = float(np.trace(c.border.corner)) / c.n_obs
+    return diagonal + beside + c.shift.value * c.factor * squares
 
 
 def standard_error(errors: Float[np.ndarray, " n"], codes: Int[np.ndarray, " n"]) -> float:

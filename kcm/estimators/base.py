@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm._options import check_int, check_option
+from kcm._records import one_line
 from kcm.data import Sample
 from kcm.estimators.fixed import FixedParameters, fix_parameters
 from kcm.estimators.inference import estimation_results
@@ -50,6 +51,9 @@ class Estimator(abc.ABC):
     data: Any
     kernel: Kernel | None
     cov_types: ClassVar[tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @classmethod
     def from_formula(
@@ -160,6 +164,9 @@ class Estimator(abc.ABC):
 
     def at(self, params: Any) -> FixedParameters:
         """Fix theta at given values, for the test of a moment whose theta is known.
+
+        Known are values from theory or a calibration, or those that are themselves the hypothesis.
+        Estimates of another sample are not: for these `kcm.specification_test(results, data=...)`.
 
         Parameters
         ----------

@@ -38,6 +38,8 @@ def moment_at(bound: BoundMoment, minimum: Minimum, how: str) -> FittedMoment:
         gain * residuals[:, :, None],
         leverage_scale(jacobian, gain),
         MomentLabels(bound.name, bound.conditioning_names, f"estimated: {how}", bound.n_dropped),
+        gain,
+        index=bound.prediction(residuals),
     )
 
 
@@ -58,7 +60,8 @@ def known_moment(
     FittedMoment
     """
     labels = MomentLabels(bound.name, bound.conditioning_names, theta, bound.n_dropped)
-    return FittedMoment(residuals, bound.conditioning, labels=labels)
+    index = bound.prediction(residuals)
+    return FittedMoment(residuals, bound.conditioning, labels=labels, index=index)
 
 
 def covariance(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from kcm.estimators.first_stage import estimate_strength
 from kcm.estimators.fitdata import FitData
 from kcm.estimators.fitted import covariance, moment_at
 from kcm.estimators.options import Box
@@ -49,6 +50,7 @@ def estimation_results(
         estimator=name,
         kernel=kernel,
         convergence=minimum.convergence,
+        first_stage=estimate_strength(bound, kernel, minimum, groups),
         notes=(
             *_told_of_convergence(minimum),
             *_told_of_bounds(minimum, labels),

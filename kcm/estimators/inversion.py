@@ -17,7 +17,7 @@ from kcm.exceptions import (
     SaturatedModelError,
 )
 
-__all__ = ["invert"]
+__all__ = ["invert", "pvalue_at"]
 
 # The default curve: this many values, spaced by a hyperbolic sine up to so many standard errors,
 # and two far values that stand for the limits.
@@ -91,7 +91,7 @@ def invert_on_curve(
 
     def curve(value: float) -> float:
         nearest = thetas[int(np.argmin(np.abs(tried - value)))]
-        pvalue = _pvalue(profile, np.array([value]), nearest)[0]
+        pvalue = pvalue_at(profile, np.array([value]), nearest)[0]
         # what cannot be computed is not kept
         return (0.0 if np.isnan(pvalue) else pvalue) - (1 - level)
 
@@ -163,7 +163,7 @@ def _reaches(
     return bool(low), bool(high)
 
 
-def _pvalue(
+def pvalue_at(
     profile: Profile, value: Float[np.ndarray, " k"], start: Float[np.ndarray, " p"]
 ) -> tuple[float, Float[np.ndarray, " p"]]:
     """P-value at one value; NaN where the other parameters cannot be estimated."""
@@ -189,7 +189,7 @@ def _along(
     for side in (range(centre, len(values)), range(centre - 1, -1, -1)):
         start = theta
         for k in side:
-            pvalues[k], start = _pvalue(profile, values[k : k + 1], start)
+            pvalues[k], start = pvalue_at(profile, values[k : k + 1], start)
             thetas[k] = start
     _check_computed(profile, pvalues, values[centre : centre + 1], theta)
     return pvalues, thetas
@@ -214,7 +214,7 @@ def _check_computed(
 def _over(
     profile: Profile, theta: Float[np.ndarray, " p"], values: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, " m"]:
-    pvalues = np.array([_pvalue(profile, value, theta)[0] for value in values])
+    pvalues = np.array([pvalue_at(profile, value, theta)[0] for value in values])
     _check_computed(profile, pvalues, theta[profile.fixed], theta)
     return pvalues
 

@@ -16,7 +16,7 @@ __all__ = ["MMR"]
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MMR(Estimator):
     r"""Estimation by the minimum of the squared maximum moment restriction.
 

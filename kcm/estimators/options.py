@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 
 from kcm._options import as_generator, check_int, did_you_mean
 from kcm._tables import as_table, is_table
+from kcm._validation import decoded
 from kcm.data import align
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError
@@ -257,7 +258,8 @@ def read_labels(groups: Any, data: Any, kept: Int[np.ndarray, " n"]) -> Shaped[n
         groups = np.asarray(values.iloc[:, 0])
     # NumPy would turn a list of text and missing labels into text
     is_list = isinstance(groups, list | tuple)
-    return _by_position(np.asanyarray(groups, object if is_list else None), len(table), kept)
+    labels = np.asanyarray(decoded(groups), object if is_list else None)
+    return _by_position(labels, len(table), kept)
 
 
 def _by_position(labels: np.ndarray, n_rows: int, kept: Int[np.ndarray, " n"]) -> np.ndarray:

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from scipy.special import ndtr, ndtri
 
 from kcm._tables import as_table
 from kcm.contraction import StatisticName
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
+from kcm.estimators.estimates import Estimates
 from kcm.estimators.fitdata import FitData, aligned_null, no_model, null_with_groups
 from kcm.estimators.inversion import invert
 from kcm.estimators.options import read_names, read_values
 from kcm.estimators.prediction import predicted
 from kcm.estimators.profile import Profile, build_profile
+from kcm.estimators.robust import is_robust, robust_test
 from kcm.estimators.tables import EstimationSummary, estimation_summary
-from kcm.estimators.wald import WaldTestResult, wald_test
 from kcm.exceptions import (
     ConvergenceWarning,
     DataError,
     OptionError,
     UnsupportedModelError,
 )
+from kcm.first_stage import FirstStageStrength
 from kcm.kernels import Kernel
 from kcm.moments import BoundMoment, FittedMoment
 from kcm.null import Null
@@ -43,7 +44,7 @@ __all__ = ["EstimationResults"]
 
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class EstimationResults:
+class EstimationResults(Estimates):
     """Estimates of the parameters of a conditional moment, with their inference.
 
     Attributes
@@ -62,6 +63,8 @@ class EstimationResults:
         The kernel with its bandwidths as numbers.
     convergence : Convergence
         How the search ended: converged, message, n_iterations, gradient_norm, step, objective.
+    first_stage : FirstStageStrength
+        How strongly the conditioning variables identify the endogenous parameters.
     notes : tuple of str
         Sentences below the summary.
     data : FitData or None
@@ -87,6 +90,7 @@ class EstimationResults:
     estimator: str
     kernel: Kernel
     convergence: Convergence
+    first_stage: FirstStageStrength
     notes: tuple[str, ...]
     data: FitData | None
     model: "Estimator | None"
@@ -104,23 +108,6 @@ class EstimationResults:
         if self.model is not None and not self.model.picklable:
             parts["model"] = None
         return type(self), tuple(parts[name] for name in names)
-
-    @property
-    def bse(self) -> pd.Series:
-        """Standard errors."""
-        errors = np.sqrt(np.diag(self.covariance))
-        return pd.Series(errors, index=self.params.index, name="std_error")
-
-    @property
-    def tvalues(self) -> pd.Series:
-        """Estimates over standard errors."""
-        return (self.params / self.bse).rename("tvalue")
-
-    @property
-    def pvalues(self) -> pd.Series:
-        """Two-sided p-values of zero, by the normal law."""
-        values = 2 * ndtr(-np.abs(self.tvalues.to_numpy()))
-        return pd.Series(values, index=self.params.index, name="pvalue")
 
     @property
     def converged(self) -> bool:
@@ -148,55 +135,16 @@ class EstimationResults:
             )
         return fitted.copy()
 
-    def cov_params(self) -> pd.DataFrame:
-        """Return the covariance of the estimates."""
-        return self.covariance.copy()
-
-    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
-        """Return Wald confidence intervals: columns "lower" and "upper".
-
-        Where identification may be weak use `confidence_set`.
-
-        Parameters
-        ----------
-        level : float
-            Coverage, in (0, 1). Default 0.95.
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        check_level(level)
-        reach = ndtri((1 + level) / 2) * self.bse
-        return pd.DataFrame({"lower": self.params - reach, "upper": self.params + reach})
-
-    def wald_test(self, restriction: Any, value: Any = None) -> WaldTestResult:
-        """Test linear restrictions.
-
-        Parameters
-        ----------
-        restriction : str, list of str, mapping or array_like of shape (m, p)
-            ``"a = 1, b + c = 0"``, with names that are not words in backticks; values by
-            parameter name; or a matrix R for R theta = value.
-        value : array_like of shape (m,), optional
-            Default 0.
-
-        Returns
-        -------
-        WaldTestResult
-        """
-        return wald_test(self.params, self.covariance, restriction, value)
-
     def test(
         self,
         kernel: Kernel | None = None,
         statistic: StatisticName = "U",
         null: Null | None = None,
         rng: Any = None,
+        *,
+        robust: bool | None = None,
     ) -> KCMTestResult:
         """Test the specification: that the moment holds at some theta.
-
-        Where instruments may be weak, an empty `confidence_set` is the safer evidence.
 
         Parameters
         ----------
@@ -205,9 +153,16 @@ class EstimationResults:
         statistic : {"U", "V"}
             Default "U".
         null : Null, optional
-            Default `kcm.Asymptotic()`, by clusters where the covariance is.
+            Default `kcm.Asymptotic()`, by clusters where the covariance is; of the robust test as
+            for `confidence_set`.
         rng : None, int, numpy Generator or JAX key, optional
             Source of the bootstrap's multipliers.
+        robust : bool, optional
+            False: the test at the estimate, whose law relies on strong identification. True: the
+            largest p-value of `test_at` over the endogenous parameters, within their bounds, the
+            others estimated anew at each value. It holds however weak the instruments are and is
+            conservative where they are strong; without an endogenous parameter the two are one.
+            By default True where `first_stage` is weak; the summary says so.
 
         Returns
         -------
@@ -215,9 +170,17 @@ class EstimationResults:
 
         Warns
         -----
+        WeakInstrumentsWarning
+            When `first_stage` is weak, unless `robust` is True.
         DependenceWarning
             When the covariance is by clusters and `null` is not.
         """
+        if is_robust(robust, self.first_stage):
+            fixed = read_names(self.first_stage.names, list(self.params.index))
+            profile = self._profile("test", fixed, (statistic, null), rng)
+            spread = self.covariance.to_numpy()[np.ix_(fixed, fixed)]
+            start = self.params.to_numpy(), spread
+            return robust_test(profile, start, kernel, self.first_stage)
         data = self._data()
         null = null_with_groups(aligned_null(null, self.model, data.kept), data.groups)
         kernel = self.kernel if kernel is None else kernel

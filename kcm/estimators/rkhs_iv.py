@@ -249,6 +249,7 @@ class RKHSIV(RegressorMixin, BaseEstimator):
             labels=MomentLabels(
                 "y - f(x)", self._instrument_names, "estimated: RKHS IV", exogenous=False
             ),
+            gain=gain,
         )
 
 

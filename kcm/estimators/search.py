@@ -99,6 +99,8 @@ class Minimum:
     expansion : Expansion
         In the free parameters.
     convergence : Convergence
+    weight : Weight
+        W of the objective.
     """
 
     theta: Float[np.ndarray, " p"]
@@ -106,6 +108,7 @@ class Minimum:
     free: Bool[np.ndarray, " p"]
     expansion: Expansion
     convergence: Convergence
+    weight: Weight
 
 
 def minimise(
@@ -167,7 +170,7 @@ def _closed_form(
     if not (problem.inside(start + step) and _is_linear(first, values, step)):
         return None
     free, expansion = _free_expansion(problem, weight, start + step, values)
-    return _finished(start + step, values, free, expansion, "closed form", 1)
+    return _finished(weight, start + step, values, free, expansion, "closed form", 1)
 
 
 def _iterate(
@@ -238,7 +241,7 @@ def _polished(problem: Problem, weight: Weight, found: Any) -> Minimum:
         n_steps, (theta, values) = n_steps + 1, moved
         free, expansion = _free_expansion(problem, weight, theta, values)
     message = f"{found.message} {n_steps} Gauss-Newton steps followed."
-    return _finished(theta, values, free, expansion, message, found.nfev + n_steps)
+    return _finished(weight, theta, values, free, expansion, message, found.nfev + n_steps)
 
 
 def _snapped(
@@ -277,6 +280,7 @@ def _objective(weight: Weight, values: MomentValues) -> float:
 
 
 def _finished(
+    weight: Weight,
     theta: Float[np.ndarray, " p"],
     values: MomentValues,
     free: Bool[np.ndarray, " p"],
@@ -293,7 +297,7 @@ def _finished(
         step=left,
         objective=expansion.objective,
     )
-    return Minimum(theta, values, free, expansion, convergence)
+    return Minimum(theta, values, free, expansion, convergence, weight)
 
 
 def fits_exactly(values: MomentValues, theta: Float[np.ndarray, " p"]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
+from kcm.first_stage import FirstStageStrength
 from kcm.report import Printed, escape_latex
 
 if TYPE_CHECKING:
@@ -96,7 +97,15 @@ def estimation_summary(results: "EstimationResults", level: float) -> Estimation
         ("Objective:", f"{ended.objective:.6g}"),
     ]
     title = f"{results.estimator} estimation of a conditional moment"
-    return EstimationSummary(title, left, right, pd.DataFrame(columns), results.notes)
+    notes = *results.notes, *_first_stage(results.first_stage)
+    return EstimationSummary(title, left, right, pd.DataFrame(columns), notes)
+
+
+def _first_stage(strength: FirstStageStrength) -> tuple[str, ...]:
+    if not strength.names:
+        return ()
+    advice = " Use `confidence_set` and `test(robust=True)`." if strength.is_weak else ""
+    return (f"First stage: effective F {strength.describe()}.{advice}",)
 
 
 def _drawn(

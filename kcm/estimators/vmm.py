@@ -31,7 +31,7 @@ MOST_FEATURES = 500
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VMM(Estimator):
     r"""Efficient estimation from a conditional moment: the kernel variational method of moments.
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.linalg import solve_triangular
 
 from kcm import gram
@@ -33,6 +33,12 @@ class Weight(abc.ABC):
     @abc.abstractmethod
     def features(self) -> Features:
         """Return the map v -> F'v with F F' = W, or close to it."""
+
+    @abc.abstractmethod
+    def spread(
+        self, v: Float[np.ndarray, "n q m"], groups: Int[np.ndarray, " n"] | None
+    ) -> Float[np.ndarray, "m m"]:
+        """Return the sum of v_g'W v_g over groups of rows, or over rows: v'W v if v were noise."""
 
 
 @final
@@ -62,6 +68,19 @@ class KernelWeight(Weight):
     def features(self) -> Features:
         low_rank = self.factor or low_rank_factor(self.kernel, self.conditioning)
         return partial(_factor_products, low_rank.factor)
+
+    def spread(
+        self, v: Float[np.ndarray, "n q m"], groups: Int[np.ndarray, " n"] | None
+    ) -> Float[np.ndarray, "m m"]:
+        diagonal = gram.diagonal(self.kernel, self.conditioning)
+        if groups is None:
+            return inner_products(diagonal[:, None, None] * v, v)
+        factor = (self.factor or low_rank_factor(self.kernel, self.conditioning)).factor
+        rest = np.maximum(diagonal - np.sum(factor**2, axis=1), 0.0)
+        sums = _sums(v, factor, groups)
+        return np.tensordot(sums, sums, axes=((0, 1), (0, 1))) + inner_products(
+            rest[:, None, None] * v, v
+        )
 
 
 @final
@@ -102,6 +121,15 @@ class OptimalWeight(Weight):
             self.triangle, _factor_products(self.factor, v / self.size[:, None]), lower=True
         )
 
+    def spread(
+        self, v: Float[np.ndarray, "n q m"], groups: Int[np.ndarray, " n"] | None
+    ) -> Float[np.ndarray, "m m"]:
+        sums = _sums(v / self.size[:, None], self.factor, groups)
+        n_groups, k, m = sums.shape
+        columns = sums.transpose(1, 0, 2).reshape(k, n_groups * m)
+        seen = solve_triangular(self.triangle, columns, lower=True).reshape(k, n_groups, m)
+        return np.tensordot(seen, seen, axes=((0, 1), (0, 1)))
+
 
 def inner_products(
     left: Float[np.ndarray, "n q m"], right: Float[np.ndarray, "n q k"]
@@ -117,3 +145,18 @@ def _factor_products(
     n, q, m = v.shape
     products = factor.T @ v.reshape(n, q * m)
     return products.reshape(-1, q, m).transpose(1, 0, 2).reshape(-1, m)
+
+
+def _sums(
+    v: Float[np.ndarray, "n q m"],
+    factor: Float[np.ndarray, "n r"],
+    groups: Int[np.ndarray, " n"] | None,
+) -> Float[np.ndarray, "g s m"]:
+    """Return F'v of the rows of each group, the components one below the other."""
+    n, _, m = v.shape
+    rows = (v[:, :, None, :] * factor[:, None, :, None]).reshape(n, -1, m)
+    if groups is None:
+        return rows
+    sums = np.zeros((int(groups.max()) + 1, *rows.shape[1:]))
+    np.add.at(sums, groups, rows)
+    return sums

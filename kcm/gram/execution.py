@@ -17,6 +17,7 @@ from kcm import _tiles
 from kcm._options import check_option
 from kcm._tiles import Layout, layout_of
 from kcm.exceptions import OptionError
+from kcm.gram.programs import check_process, forget_programs
 
 __all__ = ["Execution", "Precision", "double_arithmetic"]
 
@@ -109,8 +110,8 @@ class Execution:
         device = as_device(self.device)
         return contextlib.nullcontext() if device is None else jax.default_device(device)
 
-    def layout(self, n: int, itemsize: int = 8) -> Layout:
-        """Return how n rows are cut into tiles that fit the memory limit.
+    def layout(self, n: int, itemsize: int = 8, most_rows: int = sys.maxsize) -> Layout:
+        """Return how n rows are cut into tiles that fit the memory limit, of at most so many rows.
 
         Raises
         ------
@@ -119,7 +120,7 @@ class Execution:
         """
         self._check_memory(n, itemsize)
         fitting = _rows_that_fit(self.memory // 2, itemsize)
-        return layout_of(n, min(fitting, self._most_rows()), self.n_devices)
+        return layout_of(n, min(fitting, most_rows, self._most_rows()), self.n_devices)
 
     def columns(self, n: int, itemsize: int = 8) -> int:
         """Return how many columns of n numbers one pass may hold.
@@ -177,7 +178,10 @@ def double_arithmetic() -> Iterator[None]:
     """Let JAX compute in double precision, and in full single precision where asked for single.
 
     The ambient settings come back on leaving. Without the second, a GPU may multiply in TF32.
+    It is the door that all computation goes through.
     """
+    check_process()
+    forget_programs()
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         yield
 

@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from kcm._tiles import bucket, padded_points
 from kcm.gram.blocks import gram_block
+from kcm.gram.cost import value_cost
 from kcm.gram.execution import Execution, Precision, double_arithmetic
 from kcm.gram.operator import GramOperator
+from kcm.gram.pieces import CHUNK
 from kcm.kernels import Kernel
 
 __all__ = ["HeldGram", "held_grams"]
@@ -24,7 +26,7 @@ MOST_NUMBERS = 2**21
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeldGram(GramOperator):
     """The exact Gram matrix of a small sample, held as 8 n^2 bytes.
 
@@ -55,6 +57,17 @@ class HeldGram(GramOperator):
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return self.values @ v
 
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        if codes is None:
+            return float(np.diag(self.values) * weights @ np.sum(v**2, axis=1))
+        alike = codes[:, None] == codes
+        return float(np.sum(self.values * (v @ v.T) * weights[:, None], where=alike))
+
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         """Return diag(V'KV), in double precision whatever `precision` allows."""
         return np.sum(v * self.product(v), axis=0)
@@ -80,7 +93,7 @@ def held_grams(
     """
     found: dict[int, HeldGram] = {}
     for places in _alike(kernels, points):
-        room = _room(len(points[places[0]]))
+        room = _room(len(points[places[0]]), value_cost(kernels[places[0]]))
         for start in range(0, len(places), room):
             part = places[start : start + room]
             values = _together([kernels[k] for k in part], [points[k] for k in part], room)
@@ -89,8 +102,9 @@ def held_grams(
     return [found[k] for k in range(len(kernels))]
 
 
-def _room(n: int) -> int:
-    return max(1, min(MOST_SAMPLES, MOST_NUMBERS // bucket(n) ** 2))
+def _room(n: int, cost: int) -> int:
+    most = min(MOST_NUMBERS, int(CHUNK / cost))
+    return max(1, min(MOST_SAMPLES, most // bucket(n) ** 2))
 
 
 def _alike(

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from kcm._records import one_line
 from kcm.gram.contractions import product, quadratic_forms
 from kcm.gram.execution import Execution, Precision
 from kcm.gram.matrices import diagonal
+from kcm.gram.within import within_clusters
 from kcm.kernels import Kernel
 
 __all__ = ["Contracted", "GramOperator", "TiledGram"]
@@ -39,6 +41,9 @@ class GramOperator(abc.ABC):
     points: Float[np.ndarray, "n d"]
     execution: Execution
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
     @abc.abstractmethod
     def diagonal(self) -> Float[np.ndarray, " n"]:
         """Return k(x_i, x_i)."""
@@ -52,6 +57,26 @@ class GramOperator(abc.ABC):
         q, whole = v.shape[1], self.product(np.hstack([v, s]))
         form = float(np.sum(v * whole[:, :q]))
         return Contracted(form, whole[:, q:], np.zeros((0, s.shape[1])))
+
+    def inner(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
+        """Return F'V, F the factor of K; without rows where it has none."""
+        return np.zeros((0, v.shape[1]))
+
+    def outer(self, inner: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "n m"]:
+        """Return F A for A with a row per column of F; zeros where K has no factor."""
+        return np.zeros((len(self.points), inner.shape[1]))
+
+    @abc.abstractmethod
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        """Return the sum of K_ij v_i'v_j w_i over pairs of one cluster, of i = j without codes.
+
+        `weights` are equal within a cluster.
+        """
 
     @abc.abstractmethod
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
@@ -79,7 +104,7 @@ class Contracted:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TiledGram(GramOperator):
     """The exact Gram matrix, visited in tiles and never held.
 
@@ -108,6 +133,16 @@ class TiledGram(GramOperator):
 
     def product(self, v: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
         return product(self.kernel, self.points, v, self.execution.of_statistic, self.execution)
+
+    def within(
+        self,
+        v: Float[np.ndarray, "n q"],
+        weights: Float[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n"] | None,
+    ) -> float:
+        if codes is None:
+            return float(self.diagonal() * weights @ np.sum(v**2, axis=1))
+        return within_clusters(self.kernel, self.points, v, weights, codes, self.execution)
 
     def forms(self, v: Float[np.ndarray, "n m"], precision: Precision) -> Float[np.ndarray, " m"]:
         return quadratic_forms([self.kernel], self.points, v, precision, self.execution)[0]

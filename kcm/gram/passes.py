@@ -12,6 +12,7 @@ from jaxtyping import Array
 from kcm._progress import progress_bar
 from kcm._tiles import Layout, tiled, untiled
 from kcm.gram import pieces
+from kcm.gram.cost import KERNEL_COST, most_rows, value_cost
 from kcm.gram.execution import Execution, as_device, double_arithmetic
 from kcm.gram.pieces import in_pieces
 from kcm.gram.ring import CUT, LABEL, LINE_LABEL, line_of_devices, one_row, ring_of_devices
@@ -28,9 +29,6 @@ from kcm.gram.traversal import (
 )
 
 __all__ = ["KERNEL_COST", "fetched", "pass_over_pairs", "pass_over_rows", "placed"]
-
-# Time of one kernel value in units of a product with it.
-KERNEL_COST = 32
 
 
 def pass_over_pairs(
@@ -55,13 +53,15 @@ def pass_over_pairs(
         Where the rows lie, if that is not for this function to choose.
     """
     n, itemsize = len(rows["x"]), max(value.itemsize for value in rows.values())
-    layout = layout or execution.layout(n, itemsize)
+    layout = layout or execution.layout(n, itemsize, most_rows(kernel))
     with double_arithmetic():
         tiles = placed(rows, layout, execution)
         if execution.mesh is None:
             sums = _on_one_device(visit, kernel, tiles, layout, execution)
         else:
-            sums = ring_of_devices(visit, kernel, tiles, layout, _cost(tiles, layout), execution)
+            sums = ring_of_devices(
+                visit, kernel, tiles, layout, _cost(kernel, tiles, layout), execution
+            )
         total, by_row = jax.tree.map(np.asarray, sums)
     return Sums(total, jax.tree.map(lambda a: untiled(a, layout, n), by_row))
 
@@ -116,10 +116,10 @@ def fetched(tiles: Array, layout: Layout, n: int) -> np.ndarray:
     return untiled(np.asarray(tiles), layout, n)
 
 
-def _cost(tiles: dict[str, Array], layout: Layout) -> float:
+def _cost(kernel: Any, tiles: dict[str, Array], layout: Layout) -> float:
     """Return the products that a pair of tiles takes."""
     n_columns = sum(math.prod(value.shape[2:]) for name, value in tiles.items() if name != "x")
-    return float(layout.rows**2 * (n_columns + KERNEL_COST))
+    return float(layout.rows**2) * (n_columns + value_cost(kernel))
 
 
 def _on_one_device(
@@ -129,7 +129,7 @@ def _on_one_device(
     layout: Layout,
     execution: Execution,
 ) -> Sums:
-    n_pairs, cost = layout.count * (layout.count - 1) // 2, _cost(tiles, layout)
+    n_pairs, cost = layout.count * (layout.count - 1) // 2, _cost(kernel, tiles, layout)
     if (n_pairs + layout.count) * cost <= pieces.CHUNK:
         return _whole(visit, kernel, tiles, layout.count)
 

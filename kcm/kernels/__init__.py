@@ -4,6 +4,7 @@ A kernel is a function of two points; kernels combine by ``+``, ``*``, ``**`` an
 bandwidth is a length in the units of the data, or a rule that finds one.
 """
 
+from kcm.kernels.additive import Additive
 from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic, RuleOfThumb
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
 from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
@@ -12,6 +13,7 @@ from kcm.kernels.frames import for_frame
 from kcm.kernels.hsiao_li_racine import HsiaoLiRacine
 from kcm.kernels.icm import ICM
 from kcm.kernels.linear import Linear
+from kcm.kernels.linear_index import LinearIndex
 from kcm.kernels.matern import Matern
 from kcm.kernels.orthant import Orthant
 from kcm.kernels.polynomial import Polynomial
@@ -21,11 +23,13 @@ from kcm.kernels.rational_quadratic import RationalQuadratic
 from kcm.kernels.single_directions import single_directions
 from kcm.kernels.smooth import Smooth
 from kcm.kernels.smooth_icm import SmoothICM
+from kcm.kernels.spectral import Spectral
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
 from kcm.kernels.translation import from_sklearn
 
 __all__ = [
     "ICM",
+    "Additive",
     "AitchisonAitken",
     "BandwidthRule",
     "Constant",
@@ -38,6 +42,7 @@ __all__ = [
     "Kronecker",
     "Laplace",
     "Linear",
+    "LinearIndex",
     "Matern",
     "MedianHeuristic",
     "Orthant",
@@ -51,6 +56,7 @@ __all__ = [
     "Scaled",
     "Smooth",
     "SmoothICM",
+    "Spectral",
     "Subspace",
     "Sum",
     "WangVanRyzin",

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from kcm._typing import Columns
@@ -14,7 +15,7 @@ from kcm.exceptions import OptionError
 from kcm.kernels._parameters import Numbers
 from kcm.kernels.base import Kernel
 
-__all__ = ["CHUNK", "AnchoredKernel", "counts"]
+__all__ = ["CHUNK", "AnchoredKernel", "counts", "in_order"]
 
 # The number of anchors is rounded up to a multiple of this, so that samples of nearly the same size
 # share a compiled program.
@@ -67,4 +68,14 @@ class AnchoredKernel(Kernel):
 
 def counts(anchors: Float[Array, "r d"], x: Columns, side: str) -> Int[Array, " n"]:
     """Return how many anchors lie below each point of one column, or at and below ("right")."""
-    return jnp.searchsorted(anchors[:, 0], x[:, 0], side=side)
+    return jnp.searchsorted(in_order(anchors[:, 0]), in_order(x[:, 0]), side=side)
+
+
+def in_order(values: Float[Array, "..."]) -> Int[Array, "..."]:
+    """Return whole numbers in the order of the values: their bits, mirrored below zero.
+
+    Arithmetic on many machines, comparisons included, takes numbers below 2e-308 for zero.
+    """
+    whole = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
+    bits = lax.bitcast_convert_type(values, whole)
+    return jnp.where(bits < 0, jnp.iinfo(whole).min - bits, bits)

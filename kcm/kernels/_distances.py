@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,14 @@ from jaxtyping import Array, Float
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._parameters import Numbers
 
-__all__ = ["centre_of", "column_sums", "half_squares", "safe_root", "squared_distance"]
+__all__ = [
+    "centre_of",
+    "column_sums",
+    "half_squares",
+    "reach",
+    "safe_root",
+    "squared_distance",
+]
 
 CENTRE_POINTS = 9
 
@@ -22,12 +30,17 @@ def squared_distance(x: Point, y: Point, bandwidth: Numbers) -> Value:
     return jnp.sum(((x - y) / bandwidth) ** 2)
 
 
-def half_squares(x: Columns, y: Float[Array, "m d"], bandwidth: Numbers) -> Float[Array, "n m"]:
+def half_squares(
+    x: Columns, y: Float[Array, "m d"], bandwidth: Numbers, *, by_differences: bool = False
+) -> Float[Array, "n m"]:
     """Return minus half of all scaled squared distances, as one product of two thin matrices.
 
     x'y - |x|^2 / 2 - |y|^2 / 2 is the inner product of (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
-    It cancels badly for points far from the origin, so both sides are centred first.
+    It cancels badly for points far from the origin, so both sides are centred first. A product
+    leaves the rounding of the largest square in all distances, which differences do not.
     """
+    if by_differences:
+        return -column_sums(jnp.square, x, y, bandwidth) / 2
     centre = centre_of(y)
     a = jax.vmap(lambda point: (point - centre) / bandwidth)(x)
     b = jax.vmap(lambda point: (point - centre) / bandwidth)(y)
@@ -56,6 +69,15 @@ def column_sums(
 
     first, rest = jax.tree.map(lambda c: c[0], columns), jax.tree.map(lambda c: c[1:], columns)
     return lax.scan(add, of_one(first), rest)[0]
+
+
+def reach(x: Float[np.ndarray, "n d"], bandwidth: Any) -> float:
+    """Return the scaled diagonal of the box around the points, which no distance exceeds."""
+    if isinstance(bandwidth, jax.core.Tracer):
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        sides = (x.max(axis=0) - x.min(axis=0)) / np.asarray(bandwidth)
+        return float(np.sqrt(np.sum(sides**2)))
 
 
 def centre_of(points: Columns) -> Point:

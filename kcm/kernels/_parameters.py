@@ -32,7 +32,10 @@ def as_parameter(value: Any) -> Numbers:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise OptionError(f"a kernel parameter must be a number; got {value!r}.")
-    return array.astype(np.float64)
+    numbers = array.astype(np.float64)
+    if numbers.ndim:
+        numbers.flags.writeable = False
+    return numbers
 
 
 def as_optional(value: Any) -> Numbers | None:

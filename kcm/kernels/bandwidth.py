@@ -5,10 +5,11 @@ import warnings
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Float
 
-from kcm._variation import check_varies, rows_by_value
+from kcm._variation import check_sizes, check_varies, rows_by_value, units_of
 from kcm.exceptions import OptionError, TiedDistancesWarning
 from kcm.kernels._median import mean_positive_distance, median_distance
 from kcm.kernels._parameters import (
@@ -34,6 +35,7 @@ __all__ = [
 # The median heuristic is exact up to this many rows and uses this many beyond.
 MAX_ROWS = 4_096
 SUBSAMPLE_SEED = 20_200_720
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 class BandwidthRule(eqx.Module):
@@ -76,10 +78,11 @@ class MedianHeuristic(BandwidthRule):
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
-        x = np.asfortranarray(x)
+        unit = _checked_units(x)
+        x = np.asfortranarray(x / unit)
         deviation = _deviations(x)
         distance = _middle_distance(_at_most(MAX_ROWS, x) / deviation)
-        return deviation * (distance / np.sqrt(2.0))
+        return unit * (deviation * (distance / np.sqrt(2.0)))
 
 
 @final
@@ -101,8 +104,10 @@ class CoordinatewiseMedian(BandwidthRule):
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
         """Return the bandwidths of the columns of x."""
+        unit = _checked_units(x)
+        x = x / unit
         _deviations(x)
-        return np.array([np.sqrt(_median_square(column) / 2.0) for column in x.T])
+        return unit * np.array([np.sqrt(_median_square(column) / 2.0) for column in x.T])
 
 
 @final
@@ -171,7 +176,14 @@ def sample_deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     >>> sample_deviations(np.array([[0.0], [2.0]])).round(4)
     array([1.4142])
     """
-    return _deviations(x) * np.sqrt(len(x) / (len(x) - 1))
+    unit = _checked_units(x)
+    return unit * _deviations(x / unit) * np.sqrt(len(x) / (len(x) - 1))
+
+
+def _checked_units(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Return powers of two by which sums and squares of the columns are doubles."""
+    check_sizes(x, [f"x{j + 1}" for j in range(x.shape[1])])
+    return units_of(x)
 
 
 def _deviations(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
@@ -248,6 +260,11 @@ def check_bandwidth(value: Bandwidth) -> None:
             f"got an array of shape {lengths.shape}."
         )
     check_positive(lengths, "bandwidth")
+    if not isinstance(lengths, jax.core.Tracer) and (np.asarray(lengths) < SMALLEST).any():
+        raise OptionError(
+            f"`bandwidth` must be at least {SMALLEST:.3g}, below which doubles lose their digits; "
+            f"got {np.asarray(lengths).tolist()}. Measure the column in another unit."
+        )
 
 
 def resolve_bandwidth(value: Bandwidth, x: Float[np.ndarray, "n d"]) -> Numbers:

@@ -82,7 +82,8 @@ class Kernel(eqx.Module):
         return False
 
     def __repr__(self) -> str:
-        fields = (f"{f.name}={show(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        shown = (field.name for field in dataclasses.fields(self) if field.repr)
+        fields = (f"{name}={show(getattr(self, name))}" for name in shown)
         return f"{type(self).__name__}({', '.join(fields)})"
 
     def __add__(self, other: "Kernel | float | int") -> "Kernel":
@@ -148,6 +149,7 @@ class Scaled(Kernel):
     factor: Parameter = eqx.field(converter=as_scalar)
 
     def __check_init__(self) -> None:
+        _check_kernel(self.kernel, "a multiple of a kernel")
         check_positive(self.factor, "factor", allow_zero=True)
 
     def __call__(self, x: Point, y: Point) -> Value:
@@ -181,6 +183,10 @@ class Sum(Kernel):
 
     left: Kernel
     right: Kernel
+
+    def __check_init__(self) -> None:
+        _check_kernel(self.left, "a sum of kernels")
+        _check_kernel(self.right, "a sum of kernels")
 
     def __call__(self, x: Point, y: Point) -> Value:
         return self.left(x, y) + self.right(x, y)
@@ -295,6 +301,7 @@ class Subspace(Kernel):
     columns: tuple[int, ...] = eqx.field(static=True, converter=as_positions)
 
     def __check_init__(self) -> None:
+        _check_kernel(self.kernel, "a kernel of some columns")
         if not self.columns or min(self.columns) < 0:
             raise OptionError(
                 f"`columns` must be one or more positions counted from 0; got {self.columns}."
@@ -328,11 +335,20 @@ def check_definite(kernel: Kernel, purpose: str) -> None:
     OptionError
         The message names the purpose and a kernel that serves it.
     """
+    _check_kernel(kernel, purpose)
     if kernel.conditionally_positive:
         raise OptionError(
             f"{purpose} needs a positive semi-definite kernel, but {kernel!r} is one only on "
             "weights that sum to zero; use kcm.kernels.Gaussian(), or kcm.kernels.Laplace() for a "
             "rougher one."
+        )
+
+
+def _check_kernel(kernel: object, whole: str) -> None:
+    if not isinstance(kernel, Kernel):
+        raise OptionError(
+            f"{whole} is made of kernels such as kcm.kernels.Gaussian(); got "
+            f"{type(kernel).__name__}."
         )
 
 

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kcm.kernels._index import index_weights
 from kcm.kernels._kinds import product_over_kinds
+from kcm.kernels.additive import Additive
 from kcm.kernels.bandwidth import MedianHeuristic
 from kcm.kernels.base import Kernel
 from kcm.kernels.discrete import AitchisonAitken, WangVanRyzin
+from kcm.kernels.linear_index import LinearIndex
 from kcm.kernels.stationary import Gaussian, Laplace
 
 __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
@@ -18,7 +21,8 @@ __all__ = ["for_frame", "for_kinds", "scales_for_kinds"]
 # Each Gram matrix is a power of the widest of its family.
 GAUSSIAN_SCALES = (0.25, 1.0, 2.0)
 LAPLACE_SCALES = (1.0, 2.0)
-N_SCALES = len(GAUSSIAN_SCALES) + len(LAPLACE_SCALES)
+# Continuous columns from which on kernels of one column and of the index are among them.
+MANY_COLUMNS = 8
 
 
 def for_frame(frame: Any) -> Kernel:
@@ -77,7 +81,11 @@ def for_kinds(kinds: Sequence[str]) -> Kernel:
     return _product(kinds, Gaussian())
 
 
-def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple[Kernel, ...]:
+def scales_for_kinds(
+    kinds: Sequence[str],
+    x: Float[np.ndarray, "n d"],
+    index: Float[np.ndarray, "n k"] | None = None,
+) -> tuple[Kernel, ...]:
     """Return the kernel of `for_kinds` in the versions that the adaptive test combines.
 
     Parameters
@@ -86,12 +94,16 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
         One per column, at least one.
     x : ndarray of shape (n, d)
         The columns, of which the median heuristic is found once.
+    index : ndarray of shape (n, k), optional
+        The index of the model, such as x'b.
 
     Returns
     -------
     tuple of Kernel
         With the Gaussian at 1/4, 1 and 2 times the median heuristic, and with the Laplace kernel
-        at 1 and 2 times; one kernel where no column is continuous.
+        at 1 and 2 times; one kernel where no column is continuous. From eight continuous columns
+        on also with the sum of Laplace kernels of one column each, and with a Gaussian of the
+        linear function of the columns closest to the index, where it explains half of it.
 
     Examples
     --------
@@ -102,12 +114,23 @@ def scales_for_kinds(kinds: Sequence[str], x: Float[np.ndarray, "n d"]) -> tuple
     chosen = [j for j, kind in enumerate(kinds) if kind == "continuous"]
     if not chosen:
         return (for_kinds(kinds),)
-    median = MedianHeuristic()(x[:, chosen])
-    continuous = [
+    columns = x[:, chosen]
+    median = MedianHeuristic()(columns)
+    continuous: list[Kernel] = [
         *(Gaussian(multiple * median) for multiple in GAUSSIAN_SCALES),
         *(Laplace(multiple * median) for multiple in LAPLACE_SCALES),
     ]
+    if len(chosen) >= MANY_COLUMNS:
+        # the joint median over the root of their number is about one standard deviation of each
+        continuous += [Additive(Laplace(median / np.sqrt(len(chosen))))]
+        continuous += _of_index(columns, index)
     return tuple(_product(kinds, kernel) for kernel in continuous)
+
+
+def _of_index(x: Float[np.ndarray, "n d"], index: Float[np.ndarray, "n k"] | None) -> list[Kernel]:
+    """Return the kernel of the index, as far as it is a linear function of the columns."""
+    weights = None if index is None else index_weights(x, index)
+    return [] if weights is None else [LinearIndex(weights)]
 
 
 def _product(kinds: Sequence[str], continuous: Kernel) -> Kernel:

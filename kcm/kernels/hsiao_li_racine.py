@@ -69,6 +69,11 @@ class HsiaoLiRacine(Kernel):
     product: Kernel
 
     def __init__(self, kinds: Sequence[str], bandwidth: Any = None) -> None:
+        if not isinstance(kinds, Sequence) or isinstance(kinds, str | bytes):
+            raise OptionError(
+                '`kinds` must be a list with the kind of each column, "continuous", '
+                f'"unordered" or "ordered"; got {kinds!r}.'
+            )
         self.kinds = tuple(kinds)
         self.product = _product(self.kinds, as_optional(bandwidth))
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
+from kcm._variation import units_of
 from kcm.exceptions import OptionError
 from kcm.kernels._distances import half_squares, squared_distance
 from kcm.kernels._exponential import exponential
@@ -22,6 +23,7 @@ from kcm.kernels._parameters import (
     as_scalar,
     check_positive,
 )
+from kcm.kernels._scaled import MatrixDistances
 from kcm.kernels.bandwidth import sample_deviations
 from kcm.kernels.base import Kernel
 
@@ -29,7 +31,7 @@ __all__ = ["ICM"]
 
 
 @final
-class ICM(Kernel):
+class ICM(MatrixDistances):
     r"""The kernel of Bierens' integrated conditional moment test.
 
     .. math:: k(x, y) = \int \cos(t'd) \, \mathrm d \mu(t), \qquad d = \Phi(x) - \Phi(y),
@@ -100,14 +102,18 @@ class ICM(Kernel):
         if self.weight == "uniform":
             return Kernel.cross(self, x, y)
         u, v = jax.vmap(self._moved)(x), jax.vmap(self._moved)(y)
-        return exponential(half_squares(u, v, self._unit()))
+        how = self._by_differences
+        return exponential(half_squares(u, v, self._unit(), by_differences=how))
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         for name in ("location", "scale"):
             _check_length(getattr(self, name), name, x.shape[1])
-        location = x.mean(axis=0) if self.location is None else self.location
+        location = _means(x) if self.location is None else self.location
         scale = sample_deviations(x) if self.scale is None else self.scale
-        return dataclasses.replace(self, location=location, scale=scale)
+        resolved = dataclasses.replace(self, location=location, scale=scale)
+        if self.transform != "identity":
+            return resolved
+        return self._with_digits(resolved, x, resolved._unit())
 
     def _moved(self, x: Point) -> Point:
         """Return Phi(x), in the units of x where it only divides."""
@@ -124,6 +130,11 @@ class ICM(Kernel):
         if value is None:
             raise OptionError(f"{self!r} has not met any data; call `kernel.resolve(X)` first.")
         return as_parameter(value)
+
+
+def _means(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    unit = units_of(x)
+    return unit * np.mean(x / unit, axis=0)
 
 
 def _sinc(t: Float[Array, " d"]) -> Float[Array, " d"]:

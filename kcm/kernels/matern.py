@@ -1,5 +1,6 @@
 """The Matern kernels."""
 
+from numbers import Real
 from typing import final
 
 import equinox as eqx
@@ -56,7 +57,7 @@ class Matern(DistanceKernel):
     nu: float = eqx.field(static=True, default=1.5)
 
     def __check_init__(self) -> None:
-        if self.nu not in SMOOTHNESS:
+        if not isinstance(self.nu, Real) or self.nu not in SMOOTHNESS:
             raise OptionError(f"`nu` must be 0.5, 1.5 or 2.5; got {self.nu!r}.")
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
-from kcm.kernels._anchored import CHUNK, AnchoredKernel, counts
+from kcm.kernels._anchored import CHUNK, AnchoredKernel, counts, in_order
 
 __all__ = ["Orthant"]
 
@@ -90,5 +90,5 @@ def _n_above(
 
 def _below(x: Columns, anchors: Float[Array, "m d"]) -> Float[Array, "n m"]:
     """Return 1 where a point is at most an anchor in every column, and 0 elsewhere."""
-    columns = (a[:, None] <= b[None] for a, b in zip(x.T, anchors.T, strict=True))
-    return reduce(and_, columns).astype(x.dtype)
+    pairs = zip(in_order(x).T, in_order(anchors).T, strict=True)
+    return reduce(and_, (a[:, None] <= b[None] for a, b in pairs)).astype(x.dtype)

@@ -4,22 +4,29 @@ from typing import Literal, final
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._options import check_option
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._distances import half_squares
 from kcm.kernels._exponential import exponential
-from kcm.kernels._scaled import BandwidthKernel
+from kcm.kernels._scaled import BandwidthKernel, MatrixDistances, with_lengths
 from kcm.kernels._shapes import SHAPES, density
-from kcm.kernels.bandwidth import Bandwidth, RuleOfThumb, as_bandwidth, numbers
+from kcm.kernels.bandwidth import (
+    Bandwidth,
+    RuleOfThumb,
+    as_bandwidth,
+    numbers,
+    resolve_bandwidth,
+)
 from kcm.kernels.base import Kernel
 
 __all__ = ["Smooth"]
 
 
 @final
-class Smooth(BandwidthKernel):
+class Smooth(MatrixDistances, BandwidthKernel):
     r"""The kernel of smooth tests, a product of densities with a bandwidth that shrinks.
 
     .. math:: k(x, y) = \prod_j f\bigl((x_j - y_j) / h_j\bigr),
@@ -75,4 +82,9 @@ class Smooth(BandwidthKernel):
         if self.shape != "gaussian":
             return Kernel.cross(self, x, y)
         peak = density("gaussian", jnp.zeros((), x.dtype)) ** x.shape[1]
-        return peak * exponential(half_squares(x, y, numbers(self.bandwidth)))
+        bandwidth, how = numbers(self.bandwidth), self._by_differences
+        return peak * exponential(half_squares(x, y, bandwidth, by_differences=how))
+
+    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
+        bandwidth = resolve_bandwidth(self.bandwidth, x)
+        return self._with_digits(with_lengths(self, bandwidth), x, bandwidth)

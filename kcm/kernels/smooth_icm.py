@@ -15,7 +15,7 @@ from kcm.exceptions import OptionError
 from kcm.kernels._directions import as_directions, drawn_directions
 from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show
-from kcm.kernels._scaled import BandwidthKernel
+from kcm.kernels._scaled import BandwidthKernel, MatrixDistances
 from kcm.kernels._shapes import SHAPES, density
 from kcm.kernels.bandwidth import (
     Bandwidth,
@@ -28,9 +28,12 @@ from kcm.kernels.base import Kernel
 
 __all__ = ["SmoothICM"]
 
+# Differences of projections lose what rounds them, not its square as squared distances do.
+FARTHEST_ALONG = 1e5
+
 
 @final
-class SmoothICM(BandwidthKernel):
+class SmoothICM(MatrixDistances, BandwidthKernel):
     r"""The kernel of smooth tests in single directions, averaged over directions.
 
     .. math:: k(x, y) = \frac1m \sum_{b \in B} f\bigl(b'd\bigr), \qquad d_j = (x_j - y_j) / h_j,
@@ -114,6 +117,8 @@ class SmoothICM(BandwidthKernel):
 
     def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
         directions, lengths, centre = self._known(x), numbers(self.bandwidth), centre_of(y)
+        if self._by_differences:
+            return _mean_by_differences(self.shape, directions, (x, y), lengths)
         a, b = (
             jax.vmap(lambda p: (p - centre) / lengths)(points) @ directions.T for points in (x, y)
         )
@@ -135,9 +140,30 @@ class SmoothICM(BandwidthKernel):
             )
         bandwidth = resolve_bandwidth(self.bandwidth, x)
         # how they were drawn is left out: every seed would have a compiled program of its own
-        return SmoothICM(bandwidth, directions, self.shape)
+        resolved = SmoothICM(bandwidth, directions, self.shape)
+        return self._with_digits(resolved, x, bandwidth, FARTHEST_ALONG)
 
     def _known(self, like: Float[Array, "..."]) -> Float[Array, "m d"]:
         if self.directions is None:
             raise OptionError(f"{self!r} has not met any data; call `kernel.resolve(X)` first.")
         return jnp.asarray(self.directions, like.dtype)
+
+
+def _mean_by_differences(
+    shape: str,
+    directions: Float[Array, "k d"],
+    points: tuple[Columns, Float[Array, "m d"]],
+    lengths: Numbers,
+) -> Float[Array, "n m"]:
+    """Return the mean density over directions, of differences that are projected one by one."""
+    x, y = points
+    h = jnp.broadcast_to(jnp.asarray(lengths, x.dtype), x.shape[1:])
+
+    def add(total: Float[Array, "n m"], b: Float[Array, " d"]) -> tuple[Float[Array, "n m"], None]:
+        along = jnp.zeros_like(total)
+        for j in range(x.shape[1]):
+            along += b[j] * ((x[:, j][:, None] - y[:, j][None]) / h[j])
+        return total + density(shape, along), None
+
+    zero = jnp.zeros((len(x), len(y)), x.dtype)
+    return lax.scan(add, zero, directions)[0] / len(directions)

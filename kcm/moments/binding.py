@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from kcm._variation import check_varies
 from kcm.exceptions import DataError
@@ -73,6 +73,9 @@ class BoundMoment:
         Of the data behind it, as they were given.
     response : ndarray of shape (n, q), optional
         The outcome of each component, where the residual is an outcome less a prediction.
+    exogenous_columns : frozenset of str
+        Columns of `rows` that are known to be functions of the conditioning variables, besides
+        those that are among them.
     """
 
     residual: TracedResidual
@@ -88,6 +91,7 @@ class BoundMoment:
     components: tuple[str, ...]
     fingerprint: str
     response: Float[np.ndarray, "n q"] | None = None
+    exogenous_columns: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if len(self.rows) < 3:
@@ -102,6 +106,28 @@ class BoundMoment:
     def evaluate(self, theta: Float[np.ndarray, " p"]) -> MomentValues:
         """Return residuals and jacobian at theta."""
         return MomentValues(*evaluate_residual(self.residual, self.tree, theta, self.rows))
+
+    def prediction(self, residuals: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n 1"] | None:
+        """Return the outcome less residuals; None without outcome, or with several equations."""
+        outcome = self.response
+        return outcome - residuals if outcome is not None and outcome.shape[1] == 1 else None
+
+    def exogenous_parameters(self, theta: Float[np.ndarray, " p"]) -> Bool[np.ndarray, " p"]:
+        """Tell which parameters have a jacobian that is a function of the conditioning variables.
+
+        It is one when it stays the same while the values of all other columns go to other rows.
+        """
+        others = ~np.array([self._is_exogenous(j) for j in range(self.rows.shape[1])])
+        moved = self.rows.copy()
+        moved[:, others] = np.roll(moved[:, others], 1, axis=0)
+        before = self.evaluate(theta).jacobian
+        after = evaluate_residual(self.residual, self.tree, theta, moved)[1]
+        return np.asarray(np.all(before == after, axis=(0, 1)))
+
+    def _is_exogenous(self, j: int) -> bool:
+        if self.residual.columns[j] in self.exogenous_columns:
+            return True
+        return bool(np.any(np.all(self.rows[:, [j]] == self.conditioning, axis=0)))
 
     def labelled(self, values: Float[np.ndarray, "n q"]) -> pd.Series | pd.DataFrame:
         """Return one column as a Series and several as a DataFrame, rows as in the data."""

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import DataError
-from kcm.moments.fitted import FittedMoment, scaled_influence
+from kcm.moments.checks import check_own_sample
+from kcm.moments.fitted import FittedMoment
+from kcm.moments.scaling import scaled_influence
 
 __all__ = ["combined_moment", "marginal_moment"]
 
@@ -40,14 +42,7 @@ def marginal_moment(moment: FittedMoment, columns: Sequence[int]) -> FittedMomen
         kinds=tuple(own.kinds[j] for j in chosen),
         levels=tuple(own.levels[j] for j in chosen),
     )
-    return FittedMoment(
-        moment.residuals,
-        moment.conditioning[:, chosen],
-        moment.jacobian,
-        moment.influence,
-        moment.scale,
-        labels,
-    )
+    return replace(moment, conditioning=moment.conditioning[:, chosen], labels=labels)
 
 
 def combined_moment(
@@ -74,7 +69,8 @@ def combined_moment(
     Raises
     ------
     DataError
-        When rows, conditioning variables or components differ.
+        When rows, conditioning variables or components differ, or a theta was estimated on
+        another sample.
 
     Examples
     --------
@@ -84,6 +80,8 @@ def combined_moment(
     True
     """
     _check_same(first, second)
+    check_own_sample(first, "the comparison of two moments")
+    check_own_sample(second, "the comparison of two moments")
     labels = replace(
         first.labels,
         moment=_joint_words(first.labels.moment, second.labels.moment, sign),

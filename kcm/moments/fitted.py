@@ -12,18 +12,26 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from kcm._records import one_line
 from kcm._tables import as_table, is_table, numeric_column
 from kcm._validation import as_float_columns
 from kcm._variation import check_varies
 from kcm.data import Encoded, align, encode_frame
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
+from kcm.moments.checks import (
+    check_components,
+    check_estimate,
+    check_labels,
+    check_rows,
+    check_scale,
+    check_working,
+)
+from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
     "FittedMoment",
     "MomentLabels",
     "as_blocks",
-    "scaled_influence",
-    "scaled_residuals",
 ]
 
 
@@ -79,7 +87,8 @@ class FittedMoment(eqx.Module):
     r"""A conditional moment at theta: residuals, and how they depend on the estimate.
 
     The claim is :math:`E[\psi(Z; \theta) \mid X] = 0`. Theta is *known* when no jacobian is given
-    and *estimated* otherwise; an estimated theta needs both its jacobian and its influence.
+    and *estimated* otherwise: on these rows, which takes its jacobian and its influence, or on
+    another sample, which takes its jacobian and its covariance there.
 
     Parameters
     ----------
@@ -95,10 +104,29 @@ class FittedMoment(eqx.Module):
         l_i with sqrt(n) (theta_hat - theta) = n^-1/2 sum_i l_i + o_p(1), in total or split by the
         component of psi it comes from. The split is needed when q > 1 and a `scale` is given.
     scale : array_like of shape (n,) or (n, q), optional
-        Finite-sample scale s_i of each residual, in (0, inf), as `leverage_scale` gives it.
-        Default 1.
+        What residual i is divided by to have the size of an error, in (0, inf), as
+        `leverage_scale` gives it. Default 1.
     labels : MomentLabels, optional
         Words for the summary; by default "psi" and the column names, or x1, x2, ... for an array.
+    gain : array_like of shape (n, p) or (n, q, p), optional
+        L_i = d l_i / d psi_i, the influence per unit of residual. Where rows form clusters the
+        scale is found anew, for the rows of each cluster together, from `jacobian`, `gain` and
+        `variance`. Default: `influence` over `residuals`.
+    variance : array_like of shape (n,) or (n, q), optional
+        Working variances of the residuals up to a constant. Default: all equal.
+    outcomes : Outcomes or TwoStages, optional
+        How the outcome is drawn when the model is right, for `KCMTestResult.size_check`; adapters
+        give it. Default: errors are drawn for the residuals.
+    covariance : array_like of shape (p, p), optional
+        Covariance of theta, where it was estimated on another sample, independent of these rows
+        (rows of these that were set aside, too), in place of `influence`.
+    influence_sample : array_like of shape (n1, p), optional
+        The influence of each of the n1 rows of that other sample, as `influence` scaled so that
+        theta_hat - theta is close to its mean. It gives the `covariance`, sum_j l_j l_j' / n1^2.
+    index : array_like of shape (n,) or (n, k), optional
+        What the model makes of the regressors, such as x'b or the linear predictor: the adaptive
+        test looks for departures along it where there are many conditioning columns. Adapters
+        give it; it changes nothing else. Default: none.
 
     Attributes
     ----------
@@ -109,16 +137,18 @@ class FittedMoment(eqx.Module):
     ------
     DataError
         On shapes or indexes that do not match, missing or infinite values, a conditioning column
-        that does not vary, fewer than 3 rows, a jacobian without influence (or the reverse), or
-        labels that contradict the arrays.
+        that does not vary, fewer than 3 rows, a jacobian without influence or covariance (or the
+        reverse), a matrix that is no covariance, or labels that contradict the arrays.
 
     Notes
     -----
     Rows are matched by label among the arguments that carry a pandas index, in the order of the
     first of them (the residuals, if they carry one); the others are matched by position.
 
-    Whether theta is known is a fact that the null law depends on: treating an estimated theta as
-    known makes the test unable to reject.
+    Whether theta is known is a fact that the null law depends on. It is known when it comes from
+    theory or a calibration, or when it is itself the hypothesis. Treating a theta that was
+    estimated on these rows as known makes the test unable to reject; treating one from another
+    sample as known tests that theta, not the model, and rejects a right model too often.
 
     Examples
     --------
@@ -127,6 +157,15 @@ class FittedMoment(eqx.Module):
     >>> x, psi = rng.normal(size=(2, 50))
     >>> FittedMoment(psi, x).theta_known
     True
+
+    A mean that was estimated on 80 other rows:
+
+    >>> other, one = rng.normal(size=80), np.ones((50, 1))
+    >>> moment = FittedMoment(
+    ...     psi - other.mean(), x, -one, influence_sample=other[:, None] - other.mean()
+    ... )
+    >>> moment.labels.theta
+    'estimated on another sample of 80 rows'
     """
 
     residuals: Float[np.ndarray, "n q"]
@@ -135,6 +174,11 @@ class FittedMoment(eqx.Module):
     influence: Float[np.ndarray, "n m p"] | None
     scale: Float[np.ndarray, "n q"] | None
     labels: MomentLabels = eqx.field(static=True)
+    gain: Float[np.ndarray, "n q p"] | None
+    variance: Float[np.ndarray, "n q"] | None
+    outcomes: Outcomes | TwoStages | None = eqx.field(static=True)
+    covariance: Float[np.ndarray, "p p"] | None
+    index: Float[np.ndarray, "n k"] | None
 
     def __init__(
         self,
@@ -144,6 +188,13 @@ class FittedMoment(eqx.Module):
         influence: Any = None,
         scale: Any = None,
         labels: MomentLabels | None = None,
+        gain: Any = None,
+        variance: Any = None,
+        outcomes: Outcomes | TwoStages | None = None,
+        covariance: Any = None,
+        *,
+        influence_sample: Any = None,
+        index: Any = None,
     ) -> None:
         parts = _matched(
             {
@@ -152,6 +203,9 @@ class FittedMoment(eqx.Module):
                 "jacobian": jacobian,
                 "influence": influence,
                 "scale": scale,
+                "gain": gain,
+                "variance": variance,
+                "index": index,
             }
         )
         self.residuals = as_float_columns(parts["residuals"], "residuals")
@@ -160,15 +214,28 @@ class FittedMoment(eqx.Module):
         self.jacobian = None if jacobian is None else as_blocks(parts["jacobian"], "jacobian")
         self.influence = None if influence is None else as_blocks(parts["influence"], "influence")
         self.scale = None if scale is None else as_float_columns(parts["scale"], "scale")
-        self.labels = _completed(labels or MomentLabels(), read, jacobian is None)
+        self.covariance = _read_covariance(covariance, influence_sample)
+        theta = _estimated(jacobian, covariance, influence_sample)
+        _check_words(labels)
+        self.labels = _completed(labels or MomentLabels(), read, theta)
+        self.gain = None if gain is None else as_blocks(parts["gain"], "gain")
+        self.variance = (
+            None if variance is None else as_float_columns(parts["variance"], "variance")
+        )
+        self.outcomes = outcomes
+        self.index = None if index is None else as_float_columns(parts["index"], "index")
 
     def __check_init__(self) -> None:
-        _check_pairing(self.jacobian, self.influence)
-        _check_rows(self)
-        _check_components(self)
-        _check_scale(self.scale)
-        _check_labels(self)
+        check_estimate(self)
+        check_rows(self)
+        check_components(self)
+        check_scale(self.scale)
+        check_working(self)
+        check_labels(self)
         check_varies(self.conditioning, self.labels.conditioning)
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def n_obs(self) -> int:
@@ -189,6 +256,11 @@ class FittedMoment(eqx.Module):
     @property
     def theta_known(self) -> bool:
         return self.jacobian is None
+
+    @property
+    def from_another_sample(self) -> bool:
+        """Whether theta was estimated on other rows than these."""
+        return self.covariance is not None
 
 
 def _matched(parts: dict[str, Any]) -> dict[str, Any]:
@@ -239,115 +311,59 @@ def _read_conditioning(given: Any) -> Encoded:
     return Encoded(values, tuple(f"x{j + 1}" for j in range(d)), ("continuous",) * d)
 
 
-def _completed(labels: MomentLabels, read: Encoded, theta_known: bool) -> MomentLabels:
+def _read_covariance(covariance: Any, influence_sample: Any) -> Float[np.ndarray, "p p"] | None:
+    """Return the covariance of theta, from the influences of its sample where they are given."""
+    if influence_sample is None:
+        return None if covariance is None else _matrix(covariance, "covariance")
+    if covariance is not None:
+        raise DataError(
+            "`covariance` and `influence_sample` both tell the error of theta; pass one of them."
+        )
+    influence = _matrix(influence_sample, "influence_sample")
+    return influence.T @ influence / len(influence) ** 2
+
+
+def _matrix(value: Any, argument: str) -> Float[np.ndarray, "m p"]:
+    values = _numbers(as_table(value, argument)[0], argument) if is_table(value) else value
+    return as_float_columns(values, argument)
+
+
+def _estimated(jacobian: Any, covariance: Any, influence_sample: Any) -> str:
+    """Return in words how theta was found."""
+    if influence_sample is not None:
+        return f"estimated on another sample of {len(influence_sample):,} rows"
+    if covariance is not None:
+        return "estimated on another sample"
+    return "known" if jacobian is None else "estimated"
+
+
+def _completed(labels: MomentLabels, read: Encoded, theta: str) -> MomentLabels:
     return replace(
         labels,
         conditioning=tuple(labels.conditioning) or read.names,
         kinds=tuple(labels.kinds) or read.kinds,
         levels=tuple(labels.levels) or read.levels or ((),) * read.values.shape[1],
-        theta="estimated" if labels.theta == "known" and not theta_known else labels.theta,
+        theta=theta if labels.theta == "known" else labels.theta,
     )
 
 
-def _check_pairing(jacobian: Any, influence: Any) -> None:
-    if (jacobian is None) == (influence is None):
+def _check_words(labels: Any) -> None:
+    """Refuse labels that are no words."""
+    if labels is None:
         return
-    given, lacking = ("jacobian", "influence") if influence is None else ("influence", "jacobian")
-    raise DataError(
-        f"`{given}` was given without `{lacking}`. An estimated theta needs both; "
-        "leave out both only when theta is known and was not fitted on these data."
-    )
-
-
-def _check_rows(moment: FittedMoment) -> None:
-    n = len(moment.residuals)
-    if n < 3:
-        raise DataError(f"`residuals` has {n} rows; a test needs at least 3.")
-    for argument in ("conditioning", "jacobian", "influence", "scale"):
-        value = getattr(moment, argument)
-        if value is not None and len(value) != n:
-            raise DataError(
-                f"`{argument}` has {len(value)} rows and `residuals` has {n}; "
-                "pass the same observations in the same order."
+    if not isinstance(labels, MomentLabels):
+        raise OptionError(
+            f"`labels` must be kcm.MomentLabels(...) or None; got {type(labels).__name__}."
+        )
+    for name in ("moment", "theta"):
+        if not isinstance(getattr(labels, name), str):
+            raise OptionError(
+                f"`{name}` of the labels must be text; got {getattr(labels, name)!r}."
             )
-
-
-def _check_components(moment: FittedMoment) -> None:
-    q = moment.residuals.shape[1]
-    if moment.scale is not None and moment.scale.shape[1] != q:
-        raise DataError(
-            f"`scale` has {moment.scale.shape[1]} columns; "
-            f"expected one per residual component, {q}."
-        )
-    if moment.jacobian is None or moment.influence is None:
-        return
-    _check_blocks(moment.jacobian.shape, moment.influence.shape, q)
-    if q > 1 and moment.influence.shape[1] == 1 and moment.scale is not None:
-        raise DataError(
-            f"`influence` is given in total for {q} residual components together with a `scale`; "
-            "pass it split by component, shape (n, q, p), so that each part can be scaled."
-        )
-
-
-def _check_blocks(jacobian: tuple[int, ...], influence: tuple[int, ...], q: int) -> None:
-    if jacobian[1] != q:
-        raise DataError(
-            f"`jacobian` has {jacobian[1]} components; expected shape (n, q, p) with q = {q} "
-            "as in `residuals`."
-        )
-    if influence[1] not in (1, q):
-        raise DataError(
-            f"`influence` has {influence[1]} components; "
-            f"expected (n, p), or (n, q, p) with q = {q}."
-        )
-    if jacobian[2] != influence[2]:
-        raise DataError(
-            f"`jacobian` has {jacobian[2]} parameters and `influence` has {influence[2]}; "
-            "both describe the same theta."
-        )
-
-
-def _check_scale(scale: Float[np.ndarray, "n q"] | None) -> None:
-    if scale is not None and not (scale > 0).all():
-        raise DataError(
-            f"`scale` has {int((scale <= 0).sum())} values that are not positive; "
-            "use 1 where the scale is unknown."
-        )
-
-
-def _check_labels(moment: FittedMoment) -> None:
-    labels, d = moment.labels, moment.n_conditioning
-    if len(labels.kinds) != d or not {*labels.kinds} <= {"continuous", "unordered", "ordered"}:
-        raise DataError(
-            f"`labels` has the kinds {labels.kinds}; expected 'continuous', 'unordered' or "
-            f"'ordered' for each column of `conditioning`, {d}."
-        )
-    if len(labels.levels) != d:
-        raise DataError(
-            f"`labels` has levels for {len(labels.levels)} conditioning variables; expected one "
-            f"tuple of names per column of `conditioning`, {d}, empty where it holds numbers."
-        )
-    if len(labels.conditioning) != d:
-        raise DataError(
-            f"`labels` names {len(labels.conditioning)} conditioning variables "
-            f"{labels.conditioning}; expected one per column of `conditioning`, {d}."
-        )
-    if moment.theta_known and labels.theta.lower().startswith("estimated"):
-        raise DataError(
-            f"`labels` says theta is {labels.theta!r}, but no `jacobian` is given; pass `jacobian` "
-            'and `influence`, or theta="known" when theta was not fitted on these data.'
-        )
-
-
-def scaled_residuals(moment: FittedMoment) -> Float[np.ndarray, "n q"]:
-    """psi_i / s_i, the residuals that multipliers act on."""
-    return moment.residuals if moment.scale is None else moment.residuals / moment.scale
-
-
-def scaled_influence(moment: FittedMoment) -> Float[np.ndarray, "n p"]:
-    """The influence recomputed from the scaled residuals, summed over components."""
-    if moment.influence is None:
-        return np.zeros((moment.n_obs, 0))
-    if moment.scale is None:
-        return moment.influence.sum(axis=1)
-    return (moment.influence / moment.scale[:, :, None]).sum(axis=1)
+    for name in ("conditioning", "kinds", "levels"):
+        words = getattr(labels, name)
+        if not isinstance(words, tuple | list):
+            raise OptionError(
+                f"`{name}` of the labels must have one entry per conditioning column, in a tuple; "
+                f"got {words!r}."
+            )

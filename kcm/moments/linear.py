@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from kcm._tables import as_table
 from kcm.data import Sample
-from kcm.data.formulas import SIDES, design_like, formula_variables
+from kcm.data.formulas import SIDES, design_like, formula_variables, regressor_variables
 from kcm.data.names import check_names
 from kcm.exceptions import DataError, OptionError
 from kcm.moments.binding import BoundMoment, fingerprint
@@ -83,6 +83,7 @@ class LinearMoment(Moment):
             components=self.names,
             fingerprint=fingerprint(_variables(self.formulas, data)),
             response=np.hstack([s.matrix(s.role("response")) for s in samples]),
+            exogenous_columns=_exogenous(self.formulas, data, samples),
         )
 
     def predict(
@@ -186,6 +187,22 @@ def _variables(formulas: Sequence[tuple[str, str]], data: Any) -> pd.DataFrame:
     """Return the columns that the formulas mention."""
     sides = (formula_variables(formula, side) for _, formula in formulas for side in SIDES)
     return as_table(data, "data")[0][list(dict.fromkeys(name for side in sides for name in side))]
+
+
+def _exogenous(
+    formulas: Sequence[tuple[str, str]], data: Any, samples: Sequence[Sample]
+) -> frozenset[str]:
+    """Return the regressors that mention no other variables than those conditioned on."""
+    conditioning = {name for sample in samples for name in sample.role("conditioning")}
+    table = as_table(data, "data")[0].iloc[samples[0].kept].reset_index(drop=True)
+    exogenous: set[str] = set()
+    for (_, formula), sample in zip(formulas, samples, strict=True):
+        if set(formula_variables(formula, "regressors")) <= conditioning:
+            exogenous |= set(sample.role("regressors"))
+            continue
+        variables = regressor_variables(formula, table)
+        exogenous |= {name for name, own in variables.items() if set(own) <= conditioning}
+    return frozenset(exogenous)
 
 
 def _rows(data: Any, kept: Int[np.ndarray, " n"]) -> Any:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.moments.fitted import FittedMoment
+from kcm.moments.scaling import corrected_scale
 
 __all__ = ["Span", "jacobian_span", "orthogonal_moment"]
 
@@ -15,8 +16,6 @@ __all__ = ["Span", "jacobian_span", "orthogonal_moment"]
 RANK = 1e-10
 # Residuals of which the projection leaves no more than this share are in the span of the jacobian.
 ROUNDING = 1e-12
-# A residual whose leverage is one is zero by construction; below this its scale means nothing.
-SMALLEST_SCALE = 1e-5
 # Slopes of rows with equal conditioning that differ by more than this share of their size differ.
 SAME = 1e-8
 
@@ -34,11 +33,11 @@ def orthogonal_moment(moment: FittedMoment) -> FittedMoment:
     .. math:: \psi \to P\psi, \quad P = I - S(S'S)^{-1}S', \qquad
         \ell_{ic} = -(S'S/n)^{-1} S_{ic}\, \psi_{ic}, \qquad s_{ic}^2 = P_{ic,ic},
 
-    S the jacobian with the n q components of all rows below each other: a system is projected
-    jointly. A multiplier draw of the new moment is P (w o P psi). For least squares with equal
-    weights nothing changes. For others P psi has lost what the estimate left of the span of S,
-    and the law what the estimate would move: any estimator that is root-n consistent will do
-    (Escanciano 2024), and the test can be more powerful.
+    with the scale that `leverage_scale` makes of s^2, and S the jacobian with the n q components of
+    all rows below each other: a system is projected jointly. A multiplier draw of the new moment is
+    P (w o P psi). For least squares with equal weights nothing changes. For others P psi has lost
+    what the estimate left of the span of S, and the law what the estimate would move: any estimator
+    that is root-n consistent will do (Escanciano 2024), and the test can be more powerful.
 
     Parameters
     ----------
@@ -86,15 +85,18 @@ def _projected(moment: FittedMoment, span: Span, shape: tuple[int, int, int]) ->
             "the residuals lie in the span of the jacobian, so that the orthogonal projection "
             "leaves nothing to test: the model has as many parameters as it has data points."
         )
-    influence = -n * psi[:, None] * (span.basis @ span.weights.T)
-    scale = np.sqrt(np.maximum(1 - np.sum(span.basis**2, axis=1), 0.0))
+    gain = -n * (span.basis @ span.weights.T)
+    scale = corrected_scale((1 - np.sum(span.basis**2, axis=1)).reshape(n, q))
     return FittedMoment(
         psi.reshape(n, q),
         moment.conditioning,
         moment.jacobian,
-        influence.reshape(n, q, p),
-        np.where(scale < SMALLEST_SCALE, 1.0, scale).reshape(n, q),
+        (gain * psi[:, None]).reshape(n, q, p),
+        scale,
         replace(moment.labels, theta=f"{moment.labels.theta}; orthogonal projection"),
+        gain.reshape(n, q, p),
+        outcomes=moment.outcomes,
+        index=moment.index,
     )
 
 

@@ -1,14 +1,18 @@
 """Whether the equations behind an estimate make the residuals sum to zero."""
 
 import numpy as np
+from jaxtyping import Float
 
 from kcm.exceptions import OptionError
-from kcm.moments.fitted import FittedMoment, scaled_influence, scaled_residuals
+from kcm.moments.fitted import FittedMoment
+from kcm.moments.scaling import scaled_influence, scaled_residuals
 
 __all__ = ["check_spans_constant"]
 
-# Sums below this share of the sum of absolute values count as zero.
-ROUNDING = 1e-8
+# Sums below this share of the sum of absolute values count as zero, and below a larger one where
+# the equations are so close to collinear that a solver leaves more.
+ROUNDING, LARGEST_ROUNDING = 1e-8, 1e-4
+DIGITS = 1e3 * float(np.finfo(np.float64).eps)
 
 
 def check_spans_constant(moment: FittedMoment) -> None:
@@ -25,7 +29,8 @@ def check_spans_constant(moment: FittedMoment) -> None:
     Raises
     ------
     OptionError
-        Where a sum is above 1e-8 of that of the absolute values. A kernel that is positive
+        Where a sum is above 1e-8 of that of the absolute values (up to 1e-4 where the columns of
+        the jacobian, each in its own unit, are nearly collinear). A kernel that is positive
         semi-definite only on weights that sum to zero (`kcm.kernels.Energy`) says nothing about
         such a moment.
 
@@ -38,14 +43,28 @@ def check_spans_constant(moment: FittedMoment) -> None:
     """
     if moment.jacobian is None:
         raise OptionError(_told("with theta known nothing makes the residuals sum to zero"))
-    psi = moment.residuals
-    if (np.abs(psi.sum(axis=0)) > ROUNDING * np.abs(psi).sum(axis=0)).any():
+    if moment.from_another_sample:
+        raise OptionError(
+            _told("with theta from another sample nothing makes the residuals sum to zero")
+        )
+    psi, rounding = moment.residuals, _rounding(moment.jacobian)
+    if (np.abs(psi.sum(axis=0)) > rounding * np.abs(psi).sum(axis=0)).any():
         raise OptionError(_told("the residuals of this fit do not"))
     own = scaled_residuals(moment)
     shift = scaled_influence(moment) @ moment.jacobian.mean(axis=0).T
     size = np.max(np.abs(own) + np.abs(shift), axis=0)
-    if (np.abs(own + shift).max(axis=0) > ROUNDING * size).any():
+    if (np.abs(own + shift).max(axis=0) > rounding * size).any():
         raise OptionError(_told("the multiplier draws of this fit do not"))
+
+
+def _rounding(jacobian: Float[np.ndarray, "n q p"]) -> float:
+    """Return the share that a solver of nearly collinear equations may leave."""
+    columns = jacobian.reshape(-1, jacobian.shape[2])
+    size = np.abs(columns).max(axis=0)
+    triangle = np.linalg.qr(columns / np.where(size > 0, size, 1.0), mode="r")
+    values = np.linalg.svd(triangle, compute_uv=False)
+    condition = values[0] / max(values[-1], values[0] * np.finfo(np.float64).eps)
+    return float(np.clip(DIGITS * condition**2, ROUNDING, LARGEST_ROUNDING))
 
 
 def _told(reason: str) -> str:

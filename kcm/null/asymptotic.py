@@ -1,31 +1,38 @@
 """The asymptotic null law, deterministic and without draws."""
 
-import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm._interruptible import interruptible
 from kcm._options import check_option
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
 from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_spread, constant_law, group_codes
 from kcm.null.form import apply_form, form_matrix, form_sums
+from kcm.null.krylov import krylov_spectrum
+from kcm.null.leading_spectrum import LeadingSpectrum, Spectrum
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
+from kcm.null.low_rank_spectrum import can_hold, held_spectrum
 from kcm.null.pearson import PearsonIII
 from kcm.null.weighted_chi_square import WeightedChiSquare
 
 __all__ = ["Asymptotic"]
 
+SpectralLaw = WeightedChiSquare | LeadingSpectrum | PearsonIII
+
 # Up to this many multipliers the eigenvalues are found, beyond it three cumulants.
 MAX_EIGENVALUES = 2_000
 # Asked for, they are found up to this many: a matrix of 3 GB.
 MOST_EIGENVALUES = 20_000
+# Up to this many they take a second.
+MOST_UNINTERRUPTED = 1_000
 # Fewer clusters than this and the law is not to be trusted.
 FEW_CLUSTERS = 20
 # Directions of the cube's trace that are summed exactly, and probes for what they leave.
@@ -34,26 +41,35 @@ N_PROBES = 64
 PROBE_SEED = 20_200_721
 
 
+class FormCumulants(NamedTuple):
+    """tr B, tr B_0^2 and tr B_0^3, B_0 the part of B that has a law."""
+
+    trace: float
+    squares: float
+    cubes: float
+
+
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Asymptotic(Null):
     r"""The law of the statistic in large samples, computed, not drawn.
 
     With B the multiplier form of `MultiplierBootstrap` and B_0 the same without its diagonal, the
     law is
 
-    .. math:: \mathrm{tr} B + \textstyle\sum_j \mu_j (\chi^2_{1,j} - 1),
+    .. math:: e + \mathrm{tr} B + \textstyle\sum_j \mu_j (\chi^2_{1,j} - 1),
 
-    mu_j the eigenvalues of B_0. It shares mean, variance and third cumulant with the Rademacher
-    bootstrap.
+    mu_j the eigenvalues of B_0 and e the offset that belongs to the shift of B. It shares mean,
+    variance and third cumulant with the Rademacher bootstrap.
 
     Parameters
     ----------
     method : {"auto", "eigenvalues", "cumulants"}
-        "eigenvalues" inverts the law exactly (`WeightedChiSquare`); "cumulants" matches mean,
-        2 tr B_0^2 and 8 tr B_0^3 by a Pearson III law and never holds an n x n matrix beyond
-        2,000 multipliers. "auto", the default, takes eigenvalues up to 2,000 multipliers
-        (observations, or clusters) and cumulants above.
+        "eigenvalues" inverts the law exactly (`WeightedChiSquare`). "auto", the default, does so up
+        to 2,000 multipliers (observations, or clusters); above it finds the leading eigenvalues
+        and three cumulants of the others (`LeadingSpectrum`), and never holds an n x n matrix.
+        "cumulants" matches mean, 2 tr B_0^2 and 8 tr B_0^3 by a Pearson III law, whose p-values
+        below .01 are indicative only.
     groups : array_like of shape (n,), Series or str, optional
         Cluster labels: one multiplier per cluster. A Series is aligned with the fit by index; a
         name is a column of the data of the fit. With a `FittedMoment`, which carries no index,
@@ -74,9 +90,9 @@ class Asymptotic(Null):
     Above 2,000 multipliers tr B_0^3 is estimated without bias (Hutch++, Meyer et al. 2021): summed
     over a subspace of 64 leading directions and averaged over 64 normal probes of the rest, from a
     fixed seed, the probes assigned to the rows in the order of their values so that the order of
-    the data does not matter. With S the sum of the squared eigenvalues of B_0 no eigenvalue beyond
-    the 64 leading ones exceeds sqrt(S / 65), so the standard error of the skewness is at most
-    about 0.008.
+    the data does not matter. The same three products with B_0 give its leading eigenvalues, and
+    with them a bound on the error of each tail probability, which the summary shows where it is
+    above 10 %.
 
     Examples
     --------
@@ -89,6 +105,7 @@ class Asymptotic(Null):
 
     def __post_init__(self) -> None:
         check_option(self.method, ("auto", "eigenvalues", "cumulants"), "method")
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     def products_per_pair(self, n_obs: int, n_multipliers: int, n_moments: int) -> int:
         if self.method == "eigenvalues" or n_multipliers <= MAX_EIGENVALUES:
@@ -100,11 +117,14 @@ class Asymptotic(Null):
         codes = group_codes(self.groups, contraction.n_obs)
         _check_multipliers(int(codes.max()) + 1, self)
         few = int(codes.max()) < MAX_EIGENVALUES
+        law: SpectralLaw
         if self.method == "eigenvalues" or (self.method == "auto" and few):
-            weighted = spectral_law(form_matrix(contraction, codes))
-            check_spread(math.sqrt(weighted.variance), contraction)
-            return weighted
-        law = _cumulant_law(contraction, codes, few)
+            n_normal = contraction.border.n_columns
+            law = spectral_law(form_matrix(contraction, codes), contraction.offset, n_normal)
+        elif self.method == "auto":
+            law = leading_law(contraction, codes)
+        else:
+            law = _cumulant_law(contraction, codes, few)
         check_spread(law.sd, contraction)
         return law
 
@@ -126,81 +146,162 @@ def _check_multipliers(m: int, null: Asymptotic) -> None:
 
 def _cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"], few: bool) -> PearsonIII:
     if few:
-        return cumulant_law(form_matrix(contraction, codes), size_of(contraction) ** 2)
+        unit, n_normal = size_of(contraction) ** 2, contraction.border.n_columns
+        return cumulant_law(form_matrix(contraction, codes), unit, contraction.offset, n_normal)
     if isinstance(contraction.gram, LowRankGram):
         return low_rank_cumulant_law(contraction, codes)
     return tiled_cumulant_law(contraction, codes)
 
 
-def spectral_law(form: Float[np.ndarray, "m m"]) -> WeightedChiSquare:
-    """Return tr B + sum_j mu_j (chi2 - 1), with mu_j the eigenvalues of B without diagonal."""
-    free = form.copy()
-    np.fill_diagonal(free, 0.0)
-    weights = np.linalg.eigvalsh(free)
-    # the weights sum to zero, so that the shift is the trace alone
-    return WeightedChiSquare(weights, float(np.trace(form) - weights.sum()))
+def spectral_law(
+    form: Float[np.ndarray, "l l"], offset: float = 0.0, n_normal: int = 0
+) -> WeightedChiSquare:
+    """Return e + tr B + sum_j mu_j (chi2 - 1), mu_j the eigenvalues of B without diagonal.
+
+    The last `n_normal` multipliers are normal: their part of the diagonal has a law and stays.
+    """
+    free = _without_diagonal(form, n_normal)
+    few = len(free) <= MOST_UNINTERRUPTED
+    weights = np.linalg.eigvalsh(free) if few else interruptible(lambda: np.linalg.eigvalsh(free))
+    return WeightedChiSquare(weights, float(offset + np.trace(form) - weights.sum()))
 
 
-def cumulant_law(form: Float[np.ndarray, "m m"], unit: float) -> PearsonIII:
+def cumulant_law(
+    form: Float[np.ndarray, "l l"], unit: float, offset: float = 0.0, n_normal: int = 0
+) -> PearsonIII:
     """Return the Pearson III law with the first three cumulants of the spectral law."""
-    free = (form - np.diag(np.diag(form))) / unit
-    cubes = float(np.sum(free * (free @ free)))
-    return _pearson(float(np.trace(form)) / unit, float(np.sum(free**2)), cubes, unit)
+    free = _without_diagonal(form, n_normal) / unit
+    sums = FormCumulants(
+        float(np.trace(form)) / unit,
+        float(np.sum(free**2)),
+        float(np.sum(free * (free @ free))),
+    )
+    return _pearson(sums, unit, offset)
+
+
+def _without_diagonal(form: Float[np.ndarray, "l l"], n_normal: int) -> Float[np.ndarray, "l l"]:
+    """Return a copy with zeros on the diagonal, but for the last `n_normal` places."""
+    free, m = form.copy(), len(form) - n_normal
+    free[np.arange(m), np.arange(m)] = 0.0
+    return free
 
 
 def low_rank_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from the r x r matrix of a low-rank factor."""
     form = low_rank_form(contraction)
     sums = low_rank_sums(form, codes)
-    return _pearson(sums.trace, sums.squares, sums.cubes, form.unit**2)
+    found = FormCumulants(sums.trace, sums.squares, sums.cubes)
+    return _pearson(_with_border(found, contraction, codes), form.unit**2, contraction.offset)
 
 
 def tiled_cumulant_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> PearsonIII:
     """Return the Pearson III law from tiles, without holding B."""
-    sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
-
-    def apply(v: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:
-        return (apply_form(contraction, codes, v) - sums.diagonal[:, None] * v) / unit
-
-    cubes = _trace_of_cube(apply, _probes(contraction, codes))
-    trace, squares = float(sums.diagonal.sum()) / unit, sums.off_diagonal_squares / unit**2
-    return _pearson(trace, squares, cubes, unit)
+    trace, spectrum = tiled_spectrum(contraction, codes)
+    sums = FormCumulants(trace, spectrum.squares, spectrum.cubes)
+    return _pearson(sums, size_of(contraction) ** 2, contraction.offset)
 
 
-def _pearson(trace: float, squares: float, cubes: float, unit: float) -> PearsonIII:
-    """Return the law from tr B, tr B_0^2 and tr B_0^3, with B in this unit.
+def leading_law(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> LeadingSpectrum | PearsonIII:
+    """Return the law from the leading eigenvalues and three cumulants of the rest.
 
-    Cubes of residuals of 1e60 or 1e-60 are no doubles.
+    With a low-rank factor and theta from another sample, from three cumulants.
     """
-    if not squares > 0:
+    if isinstance(contraction.gram, LowRankGram):
+        if contraction.border.n_columns:
+            return low_rank_cumulant_law(contraction, codes)
+        form = low_rank_form(contraction)
+        sums = low_rank_sums(form, codes)
+        trace, spectrum = sums.trace, sums.spectrum
+        if can_hold(form):
+            probes = _probes(contraction, codes)
+            spectrum = held_spectrum(form, sums, codes, probes, N_DIRECTIONS)
+    else:
+        trace, spectrum = tiled_spectrum(contraction, codes)
+    if not spectrum.squares > 0:
         raise constant_law()
-    return PearsonIII(
-        mean=unit * trace,
-        sd=unit * math.sqrt(2 * squares),
-        skewness=8 * cubes / (2 * squares) ** 1.5,
+    unit = size_of(contraction) ** 2
+    return LeadingSpectrum(spectrum, contraction.offset + unit * trace, unit)
+
+
+def tiled_spectrum(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> tuple[float, Spectrum]:
+    """Return tr B and the spectrum of B_0 from tiles, in units of the residuals.
+
+    With theta from another sample B_0 has a border [[B_0, C], [C', A]] of normal multipliers.
+    """
+    sums, unit = form_sums(contraction, codes), size_of(contraction) ** 2
+    edge = contraction.border
+    cross, corner = edge.summed(codes) / unit, edge.corner / unit
+
+    def apply(v: Float[np.ndarray, "l r"]) -> Float[np.ndarray, "l r"]:
+        rows, normal = np.split(v, [len(sums.diagonal)])
+        inside = (apply_form(contraction, codes, rows) - sums.diagonal[:, None] * rows) / unit
+        return np.vstack([inside + cross @ normal, cross.T @ rows + corner @ normal])
+
+    squares = sums.off_diagonal_squares / unit**2
+    squares += 2 * float(np.sum(cross**2)) + float(np.sum(corner**2))
+    trace = float(sums.diagonal.sum()) / unit + float(np.trace(corner))
+    probes = _probes(contraction, codes)
+    return trace, krylov_spectrum(apply, probes, squares, N_DIRECTIONS)
+
+
+def _with_border(
+    sums: FormCumulants, contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> FormCumulants:
+    """Add what the border [[0, C], [C', A]] does to the traces of B, B_0^2 and B_0^3."""
+    edge, unit = contraction.border, size_of(contraction) ** 2
+    if edge.n_columns == 0:
+        return sums
+    cross, corner = edge.summed(codes) / unit, edge.corner / unit
+    pulled, spread = _free_products(contraction, codes, cross) / unit, cross.T @ cross
+    return FormCumulants(
+        sums.trace + float(np.trace(corner)),
+        sums.squares + 2 * float(np.trace(spread)) + float(np.sum(corner**2)),
+        sums.cubes
+        + 3 * (pulled + float(np.sum(spread * corner)))
+        + float(np.sum(corner * (corner @ corner))),
     )
 
 
-def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m r"]:
-    """Return normal probes, tied to the values of the rows (or the labels of the clusters)."""
-    m = int(codes.max()) + 1
-    drawn = np.random.default_rng(PROBE_SEED).standard_normal((m, N_DIRECTIONS + N_PROBES))
-    if m < len(codes):
-        return drawn
-    order = np.lexsort((*contraction.conditioning.T, *contraction.scaled_residuals.T))
-    probes = np.empty_like(drawn)
-    probes[order] = drawn
-    return probes
-
-
-def _trace_of_cube(
-    apply: Callable[[Float[np.ndarray, "m r"]], Float[np.ndarray, "m r"]],
-    probes: Float[np.ndarray, "m r"],
+def _free_products(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], v: Float[np.ndarray, "m k"]
 ) -> float:
-    """Return tr B_0^3 in three products: sketch, image of basis and probes, image of the image."""
-    basis = np.linalg.qr(apply(probes[:, :N_DIRECTIONS]))[0]
-    rest = probes[:, N_DIRECTIONS:]
-    rest = rest - basis @ (basis.T @ rest)
-    image = apply(np.hstack([basis, rest]))
-    forms = np.sum(image * apply(image), axis=0)
-    return float(forms[:N_DIRECTIONS].sum() + forms[N_DIRECTIONS:].mean())
+    """Return tr V'B_0 V, B without its diagonal, for a theta that was not estimated here."""
+    c, r = contraction, contraction.scaled_residuals
+    weights = np.sum(v**2, axis=1)[codes]
+    clusters = None if len(v) == len(codes) else codes
+    whole = c.gram.within(r, weights, clusters) - float(
+        (c.removed * weights) @ np.sum(r**2, axis=1)
+    )
+    return float(np.sum(v * apply_form(c, codes, v))) - c.factor * whole
+
+
+def _pearson(sums: FormCumulants, unit: float, offset: float) -> PearsonIII:
+    """Return the law from the traces of a B in this unit, and e.
+
+    Cubes of residuals of 1e60 or 1e-60 are no doubles.
+    """
+    if not sums.squares > 0:
+        raise constant_law()
+    return PearsonIII(
+        mean=offset + unit * sums.trace,
+        sd=unit * (2 * sums.squares) ** 0.5,
+        skewness=8 * sums.cubes / (2 * sums.squares) ** 1.5,
+    )
+
+
+def _probes(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "l r"]:
+    """Return normal probes, tied to the values of the rows (or the labels of the clusters)."""
+    m, k = int(codes.max()) + 1, contraction.border.n_columns
+    rng = np.random.default_rng(PROBE_SEED)
+    drawn = rng.standard_normal((m, N_DIRECTIONS + N_PROBES))
+    border = rng.standard_normal((k, N_DIRECTIONS + N_PROBES))
+    if m == len(codes):
+        order = np.lexsort((*contraction.conditioning.T, *contraction.scaled_residuals.T))
+        probes = np.empty_like(drawn)
+        probes[order] = drawn
+        drawn = probes
+    return np.vstack([drawn, border])

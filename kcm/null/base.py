@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
+from kcm._records import one_line
+from kcm._validation import decoded
 from kcm.contraction import ROUNDING, Contraction
 from kcm.exceptions import DataError, OptionError
 
@@ -35,6 +37,9 @@ class NullDistribution(abc.ABC):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return one_line(self) if dataclasses.is_dataclass(self) else object.__repr__(self)
+
     @abc.abstractmethod
     def pvalue(self, t: float) -> float:
         """Return the probability of a statistic of at least t."""
@@ -53,6 +58,13 @@ class NullDistribution(abc.ABC):
         None, as here, for a law that is computed and not drawn.
         """
         return None
+
+    def computation_interval(self, t: float, pvalue: float) -> tuple[float, float]:
+        """Return an interval of P(T >= t), by what the computation of the law left out.
+
+        Without width, as here, for a law that is computed in full. `pvalue` is `self.pvalue(t)`.
+        """
+        return pvalue, pvalue
 
 
 class Null(abc.ABC):
@@ -75,6 +87,9 @@ class Null(abc.ABC):
     __slots__ = ()
 
     groups: Any = None
+
+    def __repr__(self) -> str:
+        return one_line(self) if dataclasses.is_dataclass(self) else object.__repr__(self)
 
     @abc.abstractmethod
     def distribution(self, contraction: Contraction, rng: np.random.Generator) -> NullDistribution:
@@ -205,7 +220,8 @@ def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
             "pass the array of cluster labels."
         )
     # NumPy turns a list of numbers and text into text, a missing label into "nan"
-    labels = np.asanyarray(groups, dtype=object if isinstance(groups, list | tuple) else None)
+    entries = decoded(groups)
+    labels = np.asanyarray(entries, dtype=object if isinstance(groups, list | tuple) else None)
     if labels.shape != (n_obs,):
         raise DataError(
             f"`groups` has shape {labels.shape}; expected one label per observation, ({n_obs},)."

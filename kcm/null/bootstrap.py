@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from kcm._options import check_option
 from kcm._progress import progress_bar
+from kcm._records import fixed
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram import TiledGram
@@ -17,7 +18,7 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_level, check_spread, group_codes
 from kcm.null.drawing import MAX_CLUSTERS, drawer
-from kcm.null.multipliers import MULTIPLIERS, Weights
+from kcm.null.multipliers import MULTIPLIERS, Draw, Weights
 from kcm.null.stopping import (
     AllDraws,
     BesagClifford,
@@ -36,6 +37,8 @@ BLOCK_SIZE = 2**25
 COEFFICIENT_BYTES = 64
 # Draws of the first block when they may stop; each block is twice as large as the one before.
 FIRST_BLOCK = 100
+# Draws are held: 8 bytes each.
+MOST_RESAMPLES = 10**9
 # So many draws do not all equal the statistic by chance.
 FEW_DRAWS = 19
 # Rounding of a draw in single precision, relative to what is summed: seen up to 4e-7.
@@ -43,7 +46,7 @@ SINGLE_TIE = 1e-6
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BootstrapDistribution(NullDistribution):
     """The empirical law of bootstrap draws.
 
@@ -76,6 +79,9 @@ class BootstrapDistribution(NullDistribution):
     rule: StoppingRule = field(default_factory=AllDraws)
     n_resamples: int | None = None
     studentized: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draws", fixed(self.draws))
 
     @property
     def complete(self) -> bool:
@@ -137,7 +143,7 @@ class BootstrapDistribution(NullDistribution):
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MultiplierBootstrap(Null):
     r"""The multiplier bootstrap, corrected for the estimation of theta.
 
@@ -153,7 +159,7 @@ class MultiplierBootstrap(Null):
     Parameters
     ----------
     n_resamples : int
-        Number of draws, at least 1. Default 999.
+        Number of draws, from 1 to 1,000,000,000. Default 999.
     weights : {"rademacher", "mammen", "gaussian", "webb", "multinomial"}
         Law of the multipliers. Default "rademacher". "webb" is for few clusters. "multinomial" is
         Algorithm 1 of Muandet et al. (2020) and only valid when theta is known.
@@ -187,7 +193,8 @@ class MultiplierBootstrap(Null):
     ------
     OptionError
         On an option outside its range or without the `stop` that it belongs to, on "multinomial"
-        with an estimated theta, and on `studentize` with "multinomial" or `groups`.
+        with an estimated theta, on `studentize` with "multinomial" or `groups`, and on `studentize`
+        with a theta from another sample.
     DataError
         On `studentize` where the influence is given in total for several residual components.
 
@@ -202,6 +209,9 @@ class MultiplierBootstrap(Null):
     ones. The draws of the law are tr B + sd (T* - tr B*) / sd*, in
     the units of T, and are found in double precision. With theta known and Rademacher multipliers
     squares do not change with the draw, and nothing changes.
+
+    A theta from another sample moves by a normal error with its covariance, whatever the `weights`
+    of the rows are.
 
     A generator that is passed in as `rng` is left where the draws that count leave it.
 
@@ -240,13 +250,17 @@ class MultiplierBootstrap(Null):
         check_option(self.weights, tuple(MULTIPLIERS), "weights")
         if isinstance(self.n_resamples, bool) or not isinstance(self.n_resamples, int | np.integer):
             raise OptionError(f"`n_resamples` must be an int; got {self.n_resamples!r}.")
-        if self.n_resamples < 1:
-            raise OptionError(f"`n_resamples` must be at least 1; got {self.n_resamples}.")
+        if not 1 <= self.n_resamples <= MOST_RESAMPLES:
+            raise OptionError(
+                f"`n_resamples` must be at least 1 and at most {MOST_RESAMPLES:,}; got "
+                f"{self.n_resamples}."
+            )
         if self.stop is not None:
             check_option(self.stop, get_args(Stop), "stop")
         check_stopping(self.stop, self.level, self.exceedances, self.resampling_risk)
         _check_reachable(self._rule(), int(self.n_resamples))
         _check_studentized(self)
+        object.__setattr__(self, "groups", fixed(self.groups))
 
     @property
     def needs_all_pairs(self) -> bool:
@@ -287,6 +301,7 @@ class MultiplierBootstrap(Null):
         self, contraction: Contraction, rng: np.random.Generator, codes: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, " b"]:
         law, m, rule = MULTIPLIERS[self.weights], int(codes.max()) + 1, self._rule()
+        source = _source(contraction, law, m, rng)
         quiet, draws = _quiet(contraction), np.empty(0)
         draw = studentized_drawer(quiet) if self.studentize else drawer(quiet, codes)
         statistic, width = contraction.statistic, _tie_width(contraction)
@@ -294,7 +309,7 @@ class MultiplierBootstrap(Null):
         with _bar(contraction, work * int(self.n_resamples)) as done:
             for size in _block_sizes(self, contraction):
                 before = rng.bit_generator.state
-                block = draw(law(rng, size, m))
+                block = draw(source(size))
                 tied = np.abs(block - statistic) <= width
                 draws = np.append(draws, np.where(tied, statistic, block))
                 done(work * size)
@@ -307,6 +322,20 @@ class MultiplierBootstrap(Null):
         return draws
 
 
+def _source(
+    contraction: Contraction, law: Draw, m: int, rng: np.random.Generator
+) -> Callable[[int], Float[np.ndarray, "b l"]]:
+    """Return what gives multipliers, one row per draw: of the law, then the normal ones.
+
+    Those have a generator of their own, so that blocks of any size give the same draws.
+    """
+    k = contraction.border.n_columns
+    if k == 0:
+        return lambda size: law(rng, size, m)
+    normal = np.random.default_rng(rng.integers(2**63))
+    return lambda size: np.hstack([law(rng, size, m), normal.standard_normal((size, k))])
+
+
 def _tie_width(contraction: Contraction) -> float:
     """Return how far rounding moves draws in single precision that tie with the statistic.
 
@@ -315,7 +344,7 @@ def _tie_width(contraction: Contraction) -> float:
     gram = contraction.gram
     single = gram.execution.precision == "single"
     if isinstance(gram, LowRankGram):
-        single = gram.factor.dtype == np.float32
+        single = gram.dtype == np.float32
     if not single:
         return 0.0
     squares = np.sum(contraction.scaled_residuals**2, axis=1)

@@ -1,4 +1,8 @@
-"""Draws of the multiplier form."""
+"""Draws of the multiplier form.
+
+A row of multipliers holds one for each observation or cluster, and after them the normal ones of a
+theta from another sample (`kcm.border`).
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,12 +10,13 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
+from kcm.border import border_draws
 from kcm.contraction import Contraction
 from kcm.gram.blocks import largest_value
 from kcm.gram.execution import Precision
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.form import form_matrix
-from kcm.null.low_rank_form import low_rank_draws, low_rank_form
+from kcm.null.low_rank_form import LowRankForm, low_rank_draws, low_rank_form
 
 __all__ = ["draw", "drawer"]
 
@@ -20,7 +25,8 @@ MAX_CLUSTERS = 2_000
 # Draws in single precision this close to the statistic, relative to what is rounded, are verified.
 CLOSE = 1e-4
 
-Draws = Callable[[Float[np.ndarray, "b m"]], Float[np.ndarray, " b"]]
+Draws = Callable[[Float[np.ndarray, "b l"]], Float[np.ndarray, " b"]]
+Offset = float | Float[np.ndarray, " b"]
 
 
 def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
@@ -31,41 +37,65 @@ def drawer(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Draws:
     """
     m = int(codes.max()) + 1
     if m < len(codes) and m <= MAX_CLUSTERS:
-        return partial(_quadratic, form_matrix(contraction, codes))
+        return partial(_quadratic, form_matrix(contraction, codes), contraction.offset)
     if isinstance(contraction.gram, LowRankGram):
-        return partial(low_rank_draws, low_rank_form(contraction), codes)
+        return partial(_low_rank, contraction, low_rank_form(contraction), codes)
     return partial(
         draw, contraction, codes, largest_value(contraction.kernel, contraction.conditioning)
     )
 
 
+def _split(
+    contraction: Contraction, codes: Int[np.ndarray, " n"], multipliers: Float[np.ndarray, "b l"]
+) -> tuple[Float[np.ndarray, "b m"], Offset]:
+    """Return the multipliers of the rows, and e with what the border adds to it."""
+    edge = contraction.border
+    if edge.n_columns == 0:
+        return multipliers, contraction.offset
+    rows, normal = np.split(multipliers, [multipliers.shape[1] - edge.n_columns], axis=1)
+    return rows, contraction.offset + border_draws(edge, codes, rows, normal)
+
+
 def _quadratic(
-    form: Float[np.ndarray, "m m"], multipliers: Float[np.ndarray, "b m"]
+    form: Float[np.ndarray, "l l"], offset: float, multipliers: Float[np.ndarray, "b l"]
 ) -> Float[np.ndarray, " b"]:
-    return np.einsum("bm,bm->b", multipliers @ form, multipliers)
+    return offset + np.einsum("bm,bm->b", multipliers @ form, multipliers)
+
+
+def _low_rank(
+    contraction: Contraction,
+    form: LowRankForm,
+    codes: Int[np.ndarray, " n"],
+    multipliers: Float[np.ndarray, "b l"],
+) -> Float[np.ndarray, " b"]:
+    rows, offset = _split(contraction, codes, multipliers)
+    return offset + low_rank_draws(form, codes, rows)
 
 
 def draw(
     contraction: Contraction,
     codes: Int[np.ndarray, " n"],
     largest: float,
-    multipliers: Float[np.ndarray, "b m"],
+    multipliers: Float[np.ndarray, "b l"],
 ) -> Float[np.ndarray, " b"]:
-    """Return w'Bw for each row w of `multipliers`, expanded to observations by `codes`.
+    """Return (w, z)'B(w, z) + e for each row of `multipliers`, w expanded by `codes`.
 
     A draw in single precision that comes close to the statistic is computed again in double, so
     that the p-value is that of double precision. The terms of a form may cancel: its rounding is
     in units of max |k| sum v_i^2, `largest` being max |k|.
     """
     c, execution = contraction, contraction.gram.execution
-    draws, summed = _draws(c, codes, multipliers, execution.of_draws)
+    rows, offset = _split(c, codes, multipliers)
+    draws, summed = _draws(c, codes, rows, execution.of_draws)
+    draws += offset
     if execution.precision == "mixed":
         squares = np.bincount(codes, np.sum(c.scaled_residuals**2, axis=1))
-        rounded = summed + c.factor * largest * (multipliers**2 @ squares)
+        rounded = summed + c.factor * largest * (rows**2 @ squares)
         # a draw that is not finite is close, too
         close = ~(np.abs(draws - c.statistic) > CLOSE * rounded)
         if close.any():
-            draws[close] = _draws(c, codes, multipliers[close], "double")[0]
+            again = np.broadcast_to(offset, draws.shape)[close]
+            draws[close] = again + _draws(c, codes, rows[close], "double")[0]
     return draws
 
 
@@ -75,7 +105,7 @@ def _draws(
     multipliers: Float[np.ndarray, "b m"],
     precision: Precision,
 ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
-    """Return draws, and the size of what is summed in them."""
+    """Return w'Bw for each row, and the size of what is summed in it."""
     c = contraction
     w = np.ascontiguousarray(multipliers.T[codes])
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])

@@ -1,7 +1,8 @@
 """The matrix of the multiplier form, its trace and the sum of its squares, by tiles.
 
 B[g, h] = f sum_{i in g, j in h} [K_0 o (r r') + D l' + l D']_ij, with one row per multiplier: an
-observation, or a cluster of them.
+observation, or a cluster of them. The matrix comes with the border of a theta from another sample
+(`kcm.border`), the sums and products without.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from kcm import _tiles, gram
 from kcm._tiles import Layout, bucket
+from kcm.border import bordered
 from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
 from kcm.gram.blocks import gram_block, in_precision
@@ -25,6 +27,8 @@ from kcm.null.low_rank_form import form_factor, low_rank_form, low_rank_matrix, 
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 
+# Rows of a large matrix that are worked on in one call.
+ROWS = 1_000
 # Largest cluster for which the tiles can hold whole clusters.
 MAX_CLUSTER = 4_096
 
@@ -44,13 +48,21 @@ class FormSums:
     off_diagonal_squares: float
 
 
-def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
-    """Return B, for few multipliers: m^2 doubles."""
+def form_matrix(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "l l"]:
+    """Return B with its border, for few multipliers: m^2 doubles."""
+    return bordered(_matrix_of_rows(contraction, codes), contraction.border, codes)
+
+
+def _matrix_of_rows(
+    contraction: Contraction, codes: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, "m m"]:
     if isinstance(contraction.gram, LowRankGram):
         return low_rank_matrix(low_rank_form(contraction), codes)
     m = int(codes.max()) + 1
     if m == len(codes):
         return _in_order(_dense_form(contraction), np.argsort(codes))
+    if isinstance(contraction.gram, HeldGram):
+        return _sum_groups(codes, _sum_groups(codes, _dense_form(contraction)).T)
     kernel, rows = _lowered(contraction, _arrays(contraction))
     rows["labels"] = codes.astype(np.int32)
     room = np.zeros((bucket(m), 0))
@@ -65,11 +77,12 @@ def _dense_form(contraction: Contraction) -> Float[np.ndarray, "n n"]:
     )
     form = values.copy()
     np.fill_diagonal(form, np.diag(values) - c.removed)
-    form *= c.scaled_residuals @ c.scaled_residuals.T
-    moved = c.projection @ c.scaled_influence.T
-    form += moved
-    form += moved.T
-    form *= c.factor
+    for first in range(0, len(form), ROWS):  # an interrupt is heard between two blocks
+        rows = slice(first, first + ROWS)
+        form[rows] *= c.scaled_residuals[rows] @ c.scaled_residuals.T
+        form[rows] += c.projection[rows] @ c.scaled_influence.T
+        form[rows] += c.scaled_influence[rows] @ c.projection.T
+        form[rows] *= c.factor
     return form
 
 
@@ -107,7 +120,7 @@ def _lowered(
 def apply_form(
     contraction: Contraction, codes: Int[np.ndarray, " n"], v: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, "m k"]:
-    """Return B V by one pass over the Gram matrix."""
+    """Return B V, B without its border, by one pass over the Gram matrix."""
     c, w = contraction, v[codes]
     columns = np.hstack([r[:, None] * w for r in c.scaled_residuals.T])
     smoothed = c.gram.product(columns) - c.removed[:, None] * columns

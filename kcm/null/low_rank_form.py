@@ -22,10 +22,13 @@ from jaxtyping import Array, Float, Int
 
 from kcm._tiles import bucket
 from kcm.contraction import Contraction, projection
-from kcm.exceptions import OptionError
 from kcm.gram.passes import fetched
 from kcm.gram.traversal import Sums
-from kcm.low_rank_gram import LowRankGram, low_rank_of
+from kcm.low_rank_gram import LowRankGram, low_rank_of, whole_factor
+from kcm.moments import Scaled
+from kcm.null.krylov import known_spectrum
+from kcm.null.leading_spectrum import Spectrum
+from kcm.shift import whitening
 
 __all__ = [
     "LowRankForm",
@@ -39,13 +42,14 @@ __all__ = [
     "size_of",
 ]
 
-# Variance of a combination of influences, each of size 1, that counts as none.
-SMALLEST_VARIANCE = 1e-12
 # Size of a column that counts as none: its inverse is a number in single precision.
 SMALLEST_COLUMN = 1e-30
 # Change of the skewness that counts as none, and the number to which directions are rounded.
 NO_SKEWNESS = 1e-5
 COLUMNS = 32
+# Eigenvectors from which the leading eigenvalues of B_0 are found, and those of L that are none.
+N_LEADING = 64
+NO_EIGENVALUE = 1e-12
 
 
 @final
@@ -87,11 +91,14 @@ class LowRankSums:
         tr B.
     squares, cubes : float
         tr B_0^2 and tr B_0^3.
+    spectrum : Spectrum
+        Of B_0.
     """
 
     trace: float
     squares: float
     cubes: float
+    spectrum: Spectrum
 
 
 def low_rank_form(contraction: Contraction) -> LowRankForm:
@@ -104,7 +111,7 @@ def low_rank_form(contraction: Contraction) -> LowRankForm:
     unit = size_of(c)
     squares = np.sum((c.scaled_residuals / unit) ** 2, axis=1)
     excess = squares * (gram.residual - c.removed)
-    numbers = {k: v.astype(gram.factor.dtype, copy=False) for k, v in rows.items()}
+    numbers = {k: v.astype(gram.dtype, copy=False) for k, v in rows.items()}
     return LowRankForm(gram, gram.with_factor(numbers), moved, excess, c.factor, unit)
 
 
@@ -116,7 +123,7 @@ def _split(
         return c.inner, c.projection
     inner = gram.inner(c.jacobian.reshape(len(c.jacobian), -1))
     seen = gram.outer(inner).reshape(c.jacobian.shape)
-    moved = projection(c.scaled_residuals, c.scaled_influence, c.jacobian, seen)
+    moved = projection(Scaled(c.scaled_residuals, c.scaled_influence), c.jacobian, seen)
     return inner, c.projection - moved
 
 
@@ -135,11 +142,53 @@ def low_rank_sums(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> LowRankSum
     squares = second - np.sum(own**2)
     roots = _directions(inner, p, float(np.abs(own).max()), float(squares))
     squared = _squared(form, roots) if streamed else np.sum((features @ roots) ** 2, axis=1)
-    return LowRankSums(
-        trace=float(f * (own.sum() + form.excess.sum())),
-        squares=float(f**2 * squares),
-        cubes=float(f**3 * (third - 3 * np.sum(squared * own) + 2 * np.sum(own**3))),
-    )
+    cubes = third - 3 * np.sum(squared * own) + 2 * np.sum(own**3)
+    powers = float(f**2 * squares), float(f**3 * cubes)
+    values, weights = _eigenvectors(inner, p)
+    lead = weights[:, : min(N_LEADING, len(values))]
+    products = _weighed(form, lead, own) if streamed else _weighed_products(features @ lead, own)
+    spectrum = _without_diagonal(f * values, f * products[0], f**2 * products[1], f * own, powers)
+    return LowRankSums(float(f * (own.sum() + form.excess.sum())), *powers, spectrum)
+
+
+def _eigenvectors(
+    inner: Float[np.ndarray, "k k"], p: int
+) -> tuple[Float[np.ndarray, " j"], Float[np.ndarray, "k j"]]:
+    """Return eigenvalues of L = H J H', the largest first, and Y with H Y the eigenvectors.
+
+    With H'H = R'R, columns of size 1 first, H = Q R and L = Q R J R'Q'. From R J R'z = lam z
+    follows H'Q z = R'z, and Q z = L Q z / lam = H J R'z / lam.
+    """
+    sizes = np.sqrt(np.diag(inner))
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    scales, vectors = np.linalg.eigh(inner / sizes / sizes[:, None])
+    root = np.sqrt(np.maximum(scales, 0.0))[:, None] * (vectors * sizes[:, None]).T
+    values, turned = np.linalg.eigh(root @ exchanged(root, p).T)
+    order = np.argsort(-np.abs(values), kind="stable")
+    order = order[np.abs(values[order]) > NO_EIGENVALUE * np.abs(values).max()]
+    values, turned = values[order], turned[:, order]
+    return values, exchanged(turned.T @ root, p).T / values
+
+
+def _without_diagonal(
+    values: Float[np.ndarray, " j"],
+    pulled: Float[np.ndarray, "m m"],
+    squared: Float[np.ndarray, "m m"],
+    own: Float[np.ndarray, " n"],
+    powers: tuple[float, float],
+) -> Spectrum:
+    """Return the spectrum of B_0 = L - diag(L) from the leading eigenvectors W of L.
+
+    W'B_0 W = diag(lam) - W'diag(own) W, and (I - W W') B_0 W = -(I - W W') diag(own) W.
+    """
+    m = len(pulled)
+    found, vectors = np.linalg.eigh(np.diag(values[:m]) - pulled)
+    left = np.einsum("ij,ik,kj->j", vectors, squared - pulled @ pulled, vectors)
+    distances = np.sqrt(np.maximum(left, 0.0))
+    largest = float(np.abs(own).max()) + float(np.abs(values[m:]).max(initial=0.0))
+    # (a + b)^4 is at most 8 (a^4 + b^4)
+    fourths = 8 * (float(np.sum(own**4)) + float(np.sum(values[m:] ** 4)))
+    return known_spectrum(found, distances, powers, 0.0, (fourths, largest))
 
 
 def low_rank_matrix(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m m"]:
@@ -163,13 +212,8 @@ def low_rank_draws(
 def grouped_features(form: LowRankForm, codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "m k"]:
     """Return H with its rows added up within clusters."""
     gram, m = form.gram, int(codes.max()) + 1
-    columns = form.moved.shape[0] * gram.factor.shape[2]
-    needed = 16 * m * columns
-    if needed > gram.execution.memory:
-        raise OptionError(
-            f"{m:,} clusters with a factor of {columns} columns need a `memory_limit` of "
-            f"{needed:,} bytes and it is {gram.execution.memory:,}; raise it, or `tolerance`."
-        )
+    columns = form.moved.shape[0] * gram.columns
+    gram.check_grouped(m, columns)
     tiles = gram.with_factor({"labels": codes.astype(np.int32)}) | form.rows
     shared = form.moved, np.zeros((bucket(m), 0))
     return np.asarray(gram.over_rows(visit_grouped, shared, tiles, 1).total)[:m]
@@ -218,9 +262,27 @@ def _directions(
 def _squared(form: LowRankForm, roots: Float[np.ndarray, "k j"]) -> Float[np.ndarray, " n"]:
     """Return the sums of squares of the rows of H V."""
     gram = form.gram
-    shared = form.moved, roots.astype(gram.factor.dtype)
+    shared = form.moved, roots.astype(gram.dtype)
     found = gram.over_rows(visit_squares, shared, form.rows, roots.shape[1])
     return fetched(found.rows, gram.layout, len(gram.points))
+
+
+def _weighed(
+    form: LowRankForm, weights: Float[np.ndarray, "k m"], own: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, "m m"]]:
+    """Return W'diag(own) W and W'diag(own)^2 W for W = H Y, in one pass over tiles of H."""
+    gram = form.gram
+    shared = form.moved, weights.astype(gram.dtype)
+    rows = gram.with_factor({"own": own}) | form.rows
+    once, twice = gram.over_rows(visit_weighed, shared, rows, weights.shape[1]).total
+    return np.asarray(once), np.asarray(twice)
+
+
+def _weighed_products(
+    rows: Float[np.ndarray, "n m"], own: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, "m m"]]:
+    once = rows * own[:, None]
+    return once.T @ rows, once.T @ once
 
 
 def form_factor(contraction: Contraction) -> float:
@@ -246,7 +308,7 @@ def _in_units(
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "p p"]]:
     """Return r, D and l in units, and the matrix that takes S' to the parameters of this l."""
     unit = size_of(c)
-    forth, back = _whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
+    forth, back = whitening(c.scaled_influence.T @ c.scaled_influence / (len(moved) * unit**2))
     rows = {
         "residuals": c.scaled_residuals / unit,
         "projection": moved @ (back.T / unit),
@@ -255,20 +317,9 @@ def _in_units(
     return rows, back
 
 
-def _whitening(
-    covariance: Float[np.ndarray, "p p"],
-) -> tuple[Float[np.ndarray, "p p"], Float[np.ndarray, "p p"]]:
-    """Return T with l T uncorrelated columns of size 1, as far as l has full rank, and T^-1."""
-    sizes = np.sqrt(np.diag(covariance))
-    sizes = np.where(sizes > 0, sizes, 1.0)
-    values, vectors = np.linalg.eigh(covariance / sizes / sizes[:, None])
-    lengths = np.sqrt(np.maximum(values, SMALLEST_VARIANCE))
-    return vectors / sizes[:, None] / lengths, (vectors * lengths).T * sizes
-
-
 def _features(moved: Float[Array, "q p k"], tile: dict[str, Array]) -> Float[Array, "r m"]:
     """Return a tile of H, in the precision of the factor."""
-    factor, influence = tile["factor"], tile["influence"]
+    factor, influence = whole_factor(tile), tile["influence"]
     components = zip(tile["residuals"].T, moved.astype(factor.dtype), strict=True)
     seen = [r[:, None] * factor + influence @ part for r, part in components]
     return jnp.hstack([*seen, tile["projection"], influence])
@@ -286,6 +337,14 @@ def visit_squares(shared: Any, tile: dict[str, Array]) -> Sums:
     """Return the sums of squares of the rows of H V."""
     moved, roots = shared
     return Sums((), jnp.sum((_features(moved, tile) @ roots) ** 2, axis=1, dtype=jnp.float64))
+
+
+def visit_weighed(shared: Any, tile: dict[str, Array]) -> Sums:
+    """Add up W'diag(own) W and W'diag(own)^2 W for W = H Y."""
+    moved, weights = shared
+    rows = (_features(moved, tile) @ weights).astype(jnp.float64)
+    once = rows * tile["own"][:, None]
+    return Sums((once.T @ rows, once.T @ once), ())
 
 
 def visit_drawn(moved: Any, tile: dict[str, Array]) -> Sums:

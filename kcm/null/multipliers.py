@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["MULTIPLIERS", "Weights"]
+__all__ = ["MULTIPLIERS", "Draw", "Weights"]
 
 Weights = Literal["rademacher", "mammen", "gaussian", "webb", "multinomial"]
 Draw = Callable[[np.random.Generator, int, int], Float[np.ndarray, "draws m"]]

@@ -6,6 +6,8 @@ from typing import Any, final
 
 import numpy as np
 
+from kcm._records import fixed
+from kcm.border import empty_border
 from kcm.contraction import Contraction
 from kcm.null.base import Null, check_spread, group_codes
 from kcm.null.form import form_sums
@@ -15,7 +17,7 @@ __all__ = ["StudentizedNormal"]
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StudentizedNormal(Null):
     r"""The normal law of the smooth tests of Zheng, Fan and Li, and Li and Wang.
 
@@ -71,6 +73,9 @@ class StudentizedNormal(Null):
 
     groups: Any = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", fixed(self.groups))
+
     @property
     def needs_all_pairs(self) -> bool:
         return True
@@ -95,9 +100,11 @@ def _uncorrected(contraction: Contraction) -> Contraction:
     none = np.zeros((len(psi), 0))
     return replace(
         contraction,
+        removed=contraction.removed - contraction.shift.value,
         scaled_residuals=psi,
         scaled_influence=none,
         projection=none,
         jacobian=np.zeros((*psi.shape, 0)),
         inner=none[:0],
+        border=empty_border(len(psi)),
     )

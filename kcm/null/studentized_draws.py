@@ -12,7 +12,7 @@ with products of entries of P: for one component of (r*)^2 with the elementwise 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -21,11 +21,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from kcm.contraction import Contraction
-from kcm.exceptions import DataError
+from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
 from kcm.gram.passes import pass_over_pairs
 from kcm.gram.traversal import Found
-from kcm.moments import FittedMoment
+from kcm.moments import FittedMoment, gain_of
 from kcm.null.base import constant_law
 from kcm.null.low_rank_form import size_of
 
@@ -75,7 +75,18 @@ def studentized_drawer(contraction: Contraction) -> Draws:
 
     They come in the units of the statistic T: tr B + sd (T* - tr B*) / sd*, with tr B and sd of the
     sample, so that a draw reaches T where (T* - tr B*) / sd* reaches (T - tr B) / sd.
+
+    Raises
+    ------
+    OptionError
+        Where theta was estimated on another sample.
     """
+    if contraction.moment.from_another_sample:
+        raise OptionError(
+            "`studentize=True` finds mean and variance anew from the refitted residuals of each "
+            "draw, and this theta was estimated on another sample, where nothing is refitted; "
+            "leave `studentize` out."
+        )
     kernel = projected_kernel(contraction)
     sample = form_moments(kernel, contraction.moment.residuals[:, :, None])
     if not sample.sd[0] > 0:
@@ -91,7 +102,8 @@ def _draws(
     value, own_mean, own_sd = (np.concatenate(each) for each in zip(*found, strict=True))
     # a draw without spread is a constant, its mean
     away = np.divide(value - own_mean, own_sd, out=np.zeros_like(value), where=own_sd > 0)
-    return kernel.contraction.factor * kernel.unit**2 * (mean + sd * away)
+    c = kernel.contraction
+    return c.offset + c.factor * kernel.unit**2 * (mean + sd * away)
 
 
 def _width(kernel: ProjectedKernel) -> int:
@@ -113,7 +125,7 @@ def _refitted(
 def projected_kernel(contraction: Contraction) -> ProjectedKernel:
     """Return P; one pass over the Gram matrix, for the columns of the jacobian."""
     c, n = contraction, contraction.n_obs
-    gain = gain_of(c.moment)
+    gain = proportional_gain(c.moment)
     flat = c.jacobian.reshape(n, -1)
     smoothed = c.gram.product(flat) - c.removed[:, None] * flat if flat.size else flat
     smoothed = smoothed.reshape(c.jacobian.shape)
@@ -126,25 +138,22 @@ def projected_kernel(contraction: Contraction) -> ProjectedKernel:
     return ProjectedKernel(c, scale, gain, moved, own, size_of(c))
 
 
-def gain_of(moment: FittedMoment) -> Float[np.ndarray, "n q p"]:
-    """Return L with l_ic = L_ic psi_ic, zero where psi_ic is.
+def proportional_gain(moment: FittedMoment) -> Float[np.ndarray, "n q p"]:
+    """Return L with l_ic = L_ic psi_ic.
 
     Raises
     ------
     DataError
         When the influence is given in total for several components.
     """
-    n, q = moment.residuals.shape
-    if moment.influence is None:
-        return np.zeros((n, q, 0))
-    if moment.influence.shape[1] != q:
+    q = moment.n_components
+    if moment.influence is not None and moment.influence.shape[1] != q:
         raise DataError(
             f"`influence` is given in total for {q} residual components, and `studentize=True` "
             "recomputes it from the residuals of each draw; pass it split by component, shape "
             "(n, q, p)."
         )
-    psi = np.broadcast_to(moment.residuals[:, :, None], moment.influence.shape)
-    return np.divide(moment.influence, psi, out=np.zeros_like(moment.influence), where=psi != 0)
+    return gain_of(replace(moment, gain=None))
 
 
 def form_moments(kernel: ProjectedKernel, v: Float[np.ndarray, "n q b"]) -> FormMoments:

@@ -1,10 +1,20 @@
 """The sentences of a report, for readers who know the data and not the test."""
 
+import math
 from collections.abc import Sequence
 
 from kcm.report import pvalue_text
 
-__all__ = ["CHOSEN", "frequency", "limits", "question", "verdict"]
+__all__ = [
+    "CHOSEN",
+    "critical_text",
+    "dropped_text",
+    "frequency",
+    "interval_row",
+    "limits",
+    "question",
+    "verdict",
+]
 
 CHOSEN = (
     "The picture is that of one of several kernels, which the data chose. As it was chosen by "
@@ -113,3 +123,21 @@ def joined(names: Sequence[str]) -> str:
     """
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def dropped_text(n_dropped: int) -> str:
+    """Return how many rows were left out, in brackets; empty for none."""
+    return f" ({n_dropped:,} dropped: missing values)" if n_dropped else ""
+
+
+def interval_row(interval: tuple[float, float] | None) -> tuple[tuple[str, str], ...]:
+    """Return the row of a summary with the interval of a p-value from draws; none without one."""
+    if interval is None:
+        return ()
+    lower, upper = interval
+    return (("p-value, 95 % interval", f"{pvalue_text(lower)} to {pvalue_text(upper)}"),)
+
+
+def critical_text(value: float) -> str:
+    """Return a critical value, which draws that stop may leave open."""
+    return "unknown: the draws stopped before" if math.isnan(value) else f"{value:.6g}"

@@ -5,37 +5,79 @@ import functools
 import hashlib
 import inspect
 import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from kcm.exceptions import OptionError
 
-__all__ = ["described"]
+__all__ = ["described", "library_digest"]
+
+_LIBRARY = Path(__file__).resolve().parent.parent
+_INSTALLED = tuple(
+    Path(place).resolve() for place in {*map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))}
+)
+
+
+@functools.cache
+def library_digest() -> str:
+    """Return a digest of the library's own sources."""
+    found = hashlib.sha256()
+    for path in sorted(_LIBRARY.rglob("*.py")):
+        found.update(str(path.relative_to(_LIBRARY)).encode() + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def described(thing: Any, argument: str) -> str:
     """Return words that change when the thing does.
 
-    A record is told by its fields, a function by its name, a digest of its source, and what it
-    closes over.
+    A record is told by its fields, a function by its name and a digest of its source, of what it
+    closes over, of its defaults, and of the globals that it refers to: constants, functions and
+    modules of one's own, with those that they refer to in turn. Installed packages are told by
+    their names; the store has their versions.
 
     Raises
     ------
     OptionError
         When the thing only has an address to be told by.
     """
+    return _told(thing, argument, ())
+
+
+def _told(thing: Any, argument: str, seen: tuple[int, ...]) -> str:
+    if id(thing) in seen:
+        return "itself"
+    within = (*seen, id(thing))
     if isinstance(thing, functools.partial):
         parts = (thing.func, thing.args, sorted(thing.keywords.items()))
-        return f"partial({', '.join(described(part, argument) for part in parts)})"
+        return f"partial({', '.join(_told(part, argument, within) for part in parts)})"
     if isinstance(thing, tuple | list):
-        return f"[{', '.join(described(one, argument) for one in thing)}]"
+        return f"[{', '.join(_told(one, argument, within) for one in thing)}]"
+    if isinstance(thing, Mapping):
+        pairs = (f"{key!r}: {_told(thing[key], argument, within)}" for key in thing)
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(thing, ModuleType):
+        return thing.__name__
     if inspect.isroutine(inspect.unwrap(thing) if callable(thing) else thing):
-        return _function(inspect.unwrap(thing), argument)
+        return _function(inspect.unwrap(thing), argument, within)
+    if isinstance(thing, type):
+        return _class(thing, argument, within)
     if dataclasses.is_dataclass(thing):
         fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
-        told = ", ".join(f"{name}={described(one, argument)}" for name, one in fields.items())
-        return f"{type(thing).__name__}({told})"
+        told = ", ".join(f"{n}={_told(one, argument, within)}" for n, one in fields.items())
+        return f"{_class(type(thing), argument, within)}({told})"
+    return _words(thing, argument)
+
+
+def _words(thing: Any, argument: str) -> str:
+    if isinstance(thing, set | frozenset):  # the order of a set is that of its process
+        return f"set {sorted(map(repr, thing))}"
+    if hasattr(thing, "__array__") and not isinstance(thing, np.generic):
+        return _array(thing)
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         words = repr(thing)
     if " at 0x" in words:
@@ -46,12 +88,105 @@ def described(thing: Any, argument: str) -> str:
     return words
 
 
-def _function(function: Any, argument: str) -> str:
+def _array(thing: Any) -> str:
+    """Return the shape and a digest of an array or a table, whose words may leave entries out."""
+    array = np.asarray(thing)
+    entries = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
+    names = [str(getattr(thing, name, "")) for name in ("columns", "name")]
+    digest = _digest(hashlib.sha256(entries).hexdigest(), *names)
+    return f"{type(thing).__name__} {array.dtype} {array.shape} {digest}"
+
+
+def _function(function: Any, argument: str, seen: tuple[int, ...]) -> str:
+    name = f"{function.__module__}.{getattr(function, '__qualname__', function.__name__)}"
+    owner = getattr(function, "__self__", None)
+    bound = "" if _has_no_state(owner) else f" of {_global(owner, argument, seen)}"
+    inner = getattr(function, "__func__", function)
+    if not hasattr(inner, "__code__") or _is_installed(sys.modules.get(function.__module__)):
+        return f"{name}{bound}"
+    closed = [cell.cell_contents for cell in inner.__closure__ or ()]
+    given = [*(inner.__defaults__ or ()), *(inner.__kwdefaults__ or {}).items()]
+    used = dict(_used_globals(inner, argument, seen))
+    about = [_told(part, argument, seen) for part in (closed, given)]
+    digest = _digest(_source(inner), *about, *(f"{key}={used[key]}" for key in sorted(used)))
+    return f"{name} {digest}{bound}"
+
+
+def _has_no_state(owner: Any) -> bool:
+    return owner is None or isinstance(owner, ModuleType | type)
+
+
+def _source(thing: Any) -> str:
+    """Return the source, or where there is none (typed at a prompt) the compiled code."""
     try:
-        source = inspect.getsource(function)
+        return inspect.getsource(thing)
     except (OSError, TypeError):
-        source = ""
-    closed = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    name = f"{function.__module__}.{function.__qualname__}"
-    return f"{name} {digest} {described(closed, argument)}"
+        code = getattr(thing, "__code__", None)
+        return "" if code is None else " ".join(_compiled(code))
+
+
+def _compiled(code: CodeType) -> Iterator[str]:
+    yield code.co_code.hex()
+    yield repr((code.co_names, code.co_varnames))
+    for constant in code.co_consts:
+        yield from _compiled(constant) if isinstance(constant, CodeType) else (repr(constant),)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _used_globals(function: Any, argument: str, seen: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the globals that a function mentions, and what it may use of modules of one's own."""
+    names, space = set(_names(function.__code__)), function.__globals__
+    for name in sorted(names & set(space)):
+        value = space[name]
+        yield name, _global(value, argument, seen)
+        if isinstance(value, ModuleType) and not _is_installed(value):
+            for inner in sorted(names & set(vars(value))):
+                yield f"{name}.{inner}", _global(vars(value)[inner], argument, seen)
+
+
+def _global(value: Any, argument: str, seen: tuple[int, ...]) -> str:
+    """Return the words of a global; of an object without words those of its class and its state."""
+    try:
+        return _told(value, argument, seen)
+    except OptionError:
+        if not hasattr(value, "__dict__"):
+            raise
+        if id(value) in seen:
+            return "itself"
+        within = (*seen, id(value))
+        state = {key: _global(one, argument, within) for key, one in sorted(vars(value).items())}
+        return f"{_class(type(value), argument, within)} {state}"
+
+
+def _class(cls: type, argument: str, seen: tuple[int, ...]) -> str:
+    """Return the name of a class, and a digest of its methods where it is one of one's own."""
+    if _is_installed(sys.modules.get(cls.__module__)):
+        return cls.__name__
+    methods = (
+        _told(getattr(value, "__func__", value), argument, (*seen, id(cls)))
+        for _, value in sorted(vars(cls).items())
+        if inspect.isfunction(getattr(value, "__func__", value))
+    )
+    return f"{cls.__module__}.{cls.__qualname__} {_digest(_source(cls), *methods)}"
+
+
+def _is_installed(module: ModuleType | None) -> bool:
+    """Tell whether a module is of the library, of Python, or of an installed package."""
+    if module is None:
+        return False
+    if module.__name__.partition(".")[0] == "kcm":
+        return True
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return module.__name__ != "__main__"
+    return any(Path(file).resolve().is_relative_to(place) for place in _INSTALLED)
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]

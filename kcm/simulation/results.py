@@ -15,7 +15,7 @@ from kcm.simulation import drawing
 from kcm.simulation.cells import Cell
 from kcm.simulation.designs.base import Design
 from kcm.simulation.rates import empirical_quantile, rejections, wilson
-from kcm.simulation.summaries import accuracy, durations, uniformity
+from kcm.simulation.summaries import accuracy, durations, estimates_grid, uniformity
 from kcm.simulation.tables import CellTables
 
 __all__ = ["StudyResults", "joined"]
@@ -61,6 +61,11 @@ class StudyResults:
 
     def _repr_html_(self) -> str:
         return self.summary().as_html()
+
+    @property
+    def has_tests(self) -> bool:
+        """Whether there is a procedure that tests, and not only ones that return fits."""
+        return not self._with_tests().empty
 
     def to_frame(self) -> pd.DataFrame:
         """Return all results, one row per cell, replication and procedure.
@@ -199,8 +204,11 @@ class StudyResults:
         Returns
         -------
         Grid
-            Prints as text; `as_html()` and `as_latex()` for documents.
+            Prints as text; `as_html()` and `as_latex()` for documents. Of a study without tests,
+            how good the estimates are.
         """
+        if not self.has_tests:
+            return estimates_grid(self.estimates(), self.cell_columns, self.design)
         rates = self.rejection_rates(level)
         title = f"Rejection rates at {level:g}, {self.design}"
         headers = (*self.cell_columns, "procedure", "n", "rate", "95 % interval")
@@ -233,6 +241,7 @@ class StudyResults:
         -------
         matplotlib Axes
         """
+        self._check_has_tests()
         rates = self.rejection_rates(level)
         column = drawing.axis_column(rates, self.cell_columns, x)
         others = [name for name in self.cell_columns if name != column]
@@ -250,6 +259,7 @@ class StudyResults:
         OptionError
             When there is no cell where the model is right.
         """
+        self._check_has_tests()
         rates = self.rejection_rates(level)
         right = rates[[value is True for value in rates.null_true]]
         if right.empty:
@@ -263,7 +273,12 @@ class StudyResults:
         -------
         matplotlib Axes
         """
+        self._check_has_tests()
         return drawing.draw_pvalues(self._with_tests(), self.cell_columns, ax)
+
+    def _check_has_tests(self) -> None:
+        if not self.has_tests:
+            raise OptionError("the study has no test, only estimates; see `estimates()`.")
 
     def _with_tests(self) -> pd.DataFrame:
         """Return the rows of procedures that test; the others never have a p-value."""
@@ -280,7 +295,7 @@ class StudyResults:
             {**dict(zip(keys, key, strict=True)), **of(own[column].to_numpy())}
             for key, own in groups
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=[*keys, *of(np.zeros(0))])
 
 
 def joined(

@@ -1,5 +1,6 @@
 """Finished cells of a study as Parquet files, with a manifest of what they belong to."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -12,11 +13,13 @@ import pandas as pd
 
 from kcm._optional import optional_module
 from kcm.exceptions import DataError, OptionError
+from kcm.simulation.describing import library_digest
 from kcm.simulation.tables import CellTables
 
 __all__ = ["Store", "open_store"]
 
-FORMAT = 1
+FORMAT = 2
+_MARK = b"kcm"
 MANIFEST = "manifest.json"
 _PACKAGES = ("kernel-conditional-moment", "jax", "numpy", "scipy", "statsmodels")
 
@@ -28,12 +31,18 @@ class Store:
 
     Files appear complete or not at all: each is written under another name and then renamed.
 
+    Each tells in its metadata which study, cell and table it is, how many rows it has, and a
+    digest of them.
+
     Parameters
     ----------
     folder : Path
+    study : str
+        A digest of what the study is.
     """
 
     folder: Path
+    study: str
 
     def has(self, cell: int) -> bool:
         """Tell whether a cell is finished."""
@@ -45,15 +54,22 @@ class Store:
         Raises
         ------
         DataError
-            When a file cannot be read.
+            When a file cannot be read, or is not what was written for this cell.
         """
+        names, paths = CellTables._fields, self._paths(cell)
+        return CellTables(*(self._table(cell, *pair) for pair in zip(names, paths, strict=True)))
+
+    def _table(self, cell: int, name: str, path: Path) -> pd.DataFrame:
         try:
-            return CellTables(*(pd.read_parquet(path) for path in self._paths(cell)))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"`store`: a table of cell {cell} in {self.folder} cannot be read ({error}); "
-                "remove the files of that cell, and it is computed again."
-            ) from error
+            table, mark = _from_parquet(path)
+            expected = self._mark(cell, name, table)
+        # what pyarrow raises on a damaged file has no common base
+        except Exception as error:
+            raise _unusable(path, cell, f"cannot be read ({error})") from error
+        for key, value in expected.items():
+            if mark.get(key) != value:
+                raise _unusable(path, cell, _MISFITS[key])
+        return table
 
     def write(self, cell: int, tables: CellTables) -> None:
         """Write the tables of a cell.
@@ -63,12 +79,46 @@ class Store:
         DataError
             When they cannot be written, for example because the disk is full.
         """
+        parts = zip(CellTables._fields, self._paths(cell), tables, strict=True)
         # the table that tells that a cell is there comes last
-        for path, table in reversed(list(zip(self._paths(cell), tables, strict=True))):
-            _write_whole(path, lambda part, table=table: _to_parquet(table, part))
+        for name, path, table in reversed(list(parts)):
+            mark = self._mark(cell, name, table)
+            _write_whole(path, lambda part, t=table, m=mark: _to_parquet(t, part, m))
+
+    def _mark(self, cell: int, name: str, table: pd.DataFrame) -> dict[str, Any]:
+        place = {"study": self.study, "cell": cell, "table": name}
+        return {**place, "rows": len(table), "sha256": _digest(table)}
 
     def _paths(self, cell: int) -> list[Path]:
         return [self.folder / f"cell-{cell:05d}-{name}.parquet" for name in CellTables._fields]
+
+
+_MISFITS = {
+    "study": "belongs to another study",
+    "cell": "belongs to another cell",
+    "table": "is another table of the cell",
+    "rows": "has lost rows or gained some",
+    "sha256": "does not hold what was written",
+}
+
+
+def _unusable(path: Path, cell: int, told: str) -> DataError:
+    return DataError(
+        f"`store`: a table of cell {cell} ({path.name} in {path.parent}) {told}; remove the files "
+        "of that cell, and it is computed again."
+    )
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """Return a digest of names, types and entries, the same whatever wrote the file."""
+    found = hashlib.sha256()
+    for name in table.columns:
+        values = table[name].to_numpy()
+        is_text = values.dtype.kind not in "iufb"
+        entries = json.dumps(values.tolist()).encode() if is_text else values.tobytes()
+        kind = "text" if is_text else values.dtype.str
+        found.update(f"{name} {kind} {len(entries)};".encode() + entries)
+    return found.hexdigest()
 
 
 def open_store(folder: Any, contents: Mapping[str, Any]) -> Store:
@@ -90,15 +140,21 @@ def open_store(folder: Any, contents: Mapping[str, Any]) -> Store:
     """
     optional_module("pyarrow", "parquet", "`store`")
     path = Path(folder)
-    own = {"format": FORMAT, "versions": _versions(), **contents}
+    own = {
+        "format": FORMAT,
+        "versions": _versions(),
+        "sources of kcm": library_digest(),
+        **contents,
+    }
+    study = hashlib.sha256(json.dumps(own).encode()).hexdigest()
     manifest = path / MANIFEST
     if manifest.is_file():
         _check_same(_read_manifest(manifest), json.loads(json.dumps(own)), path)
-        return Store(path)
+        return Store(path, study)
     _make_folder(path)
     text = json.dumps(own, indent=2) + "\n"
     _write_whole(manifest, lambda part: part.write_text(text, encoding="utf-8"))
-    return Store(path)
+    return Store(path, study)
 
 
 def _make_folder(path: Path) -> None:
@@ -137,8 +193,21 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def _to_parquet(table: pd.DataFrame, path: Path) -> None:
-    table.to_parquet(path, engine="pyarrow", index=False)
+def _to_parquet(table: pd.DataFrame, path: Path, mark: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole = pa.Table.from_pandas(table, preserve_index=False)
+    own = {**(whole.schema.metadata or {}), _MARK: json.dumps(mark).encode()}
+    pq.write_table(whole.replace_schema_metadata(own), path)
+
+
+def _from_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    whole = pq.read_table(path)
+    mark = json.loads((whole.schema.metadata or {}).get(_MARK, b"{}"))
+    return whole.to_pandas(), mark
 
 
 def _write_whole(path: Path, write: Any) -> None:

@@ -180,9 +180,10 @@ class SimulationStudy:
                 "`rng` must be a seed where results are stored, so that another run can go on; "
                 "got None."
             )
-        procedures = self.procedures.items()
+        procedures, design = self.procedures.items(), self.design
         return {
-            "design": described(self.design.draw, "design"),
+            "design": described(design.draw, "design"),
+            "truth": described([design.is_null, design.truth], "design"),
             "procedures": {name: described(one, "procedures") for name, one in procedures},
             "cells": [cell.columns() for cell in self.cells],
             "n_replications": self.n_replications,

@@ -60,12 +60,15 @@ def the_fit(fit: Any, rng: np.random.Generator) -> Any:
     return fit
 
 
-def read_study(path: Any) -> StudyFile:
+def read_study(path: Any, *, allow_code: bool = False) -> StudyFile:
     """Read a study from a TOML file.
 
     Parameters
     ----------
     path : str or Path
+    allow_code : bool
+        Whether the design may be ``package.module:function``, which is imported and run. All else
+        in the file is data. Default False.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def read_study(path: Any) -> StudyFile:
     check_int(study.get("rng", 0), "rng", 0)
     check_level(level)
     made = SimulationStudy(
-        _design(study["design"]), procedures, study["n_obs"], settings, n_replications
+        _design(study["design"], allow_code), procedures, study["n_obs"], settings, n_replications
     )
     return StudyFile(made, study.get("rng", 0), level)
 
@@ -129,10 +132,17 @@ def _check_present(given: Mapping[str, Any], needed: Iterable[str], place: str) 
             raise OptionError(f"{place} lacks the key {key!r}.")
 
 
-def _design(value: Any) -> Any:
+def _design(value: Any, allow_code: bool) -> Any:
     """Return a design: a name, or ``package.module:function`` of one's own."""
-    if not isinstance(value, str) or ":" not in value:
+    if not isinstance(value, str):
+        raise OptionError(f"`design` must be a name in quotes; got {value!r}.")
+    if ":" not in value:
         return value
+    if not allow_code:
+        raise OptionError(
+            f"`design` {value!r} is code: the file asks to import a module and run a function of "
+            "it. Add `--allow-code` if you trust both."
+        )
     try:
         return resolve_name(value)
     except (ImportError, AttributeError, ValueError) as error:

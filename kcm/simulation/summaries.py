@@ -1,14 +1,16 @@
 """What a group of replications comes to, as a row of a table."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from kcm.report import Grid
 from kcm.simulation.rates import wilson
 
-__all__ = ["accuracy", "durations", "uniformity"]
+__all__ = ["accuracy", "durations", "estimates_grid", "uniformity"]
 
 
 def uniformity(pvalues: Float[np.ndarray, " r"]) -> dict[str, Any]:
@@ -44,4 +46,18 @@ def accuracy(frame: pd.DataFrame, confidence: float) -> dict[str, Any]:
 
 def durations(seconds: Float[np.ndarray, " r"]) -> dict[str, Any]:
     """Return the median and the total of some durations."""
-    return {"median_seconds": float(np.median(seconds)), "total_seconds": float(seconds.sum())}
+    median = float(np.median(seconds)) if len(seconds) else np.nan
+    return {"median_seconds": median, "total_seconds": float(seconds.sum())}
+
+
+def estimates_grid(table: pd.DataFrame, cell_columns: Sequence[str], design: str) -> Grid:
+    """Return the table of estimates for reading."""
+    numbers = ("truth", "bias", "sd", "rmse", "coverage")
+    words = (*cell_columns, "procedure", "parameter", "n")
+
+    def cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
+        return (*(str(row[name]) for name in words), *(f"{row[name]:.3f}" for name in numbers))
+
+    rows = tuple(cells(row) for row in table.to_dict("records"))
+    notes = () if rows else ("No procedure tests, and none gave an estimate; see failures().",)
+    return Grid(f"Estimates, {design}", (*words, *numbers), rows, notes)

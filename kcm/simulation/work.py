@@ -1,5 +1,8 @@
 """One piece of a study: some replications of one cell, by every procedure."""
 
+import functools
+import os
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -15,7 +18,10 @@ from kcm.simulation.findings import Estimated, Finding, failure
 from kcm.simulation.procedures import Procedure
 from kcm.simulation.subjects import Subject, subject_of
 
-__all__ = ["Piece", "Work", "done"]
+__all__ = ["Piece", "Work", "done", "run_by_workers"]
+
+# Seconds between two looks of a worker at whether the process that it works for is there.
+LOOK = 0.5
 
 
 @final
@@ -113,4 +119,24 @@ def run_by_workers(works: Any, n_jobs: int) -> Any:
     import joblib
 
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    return parallel(joblib.delayed(done)(work) for work in works)
+    return parallel(joblib.delayed(_done_for)(os.getpid(), work) for work in works)
+
+
+def _done_for(process: int, work: Work) -> Piece:
+    """Return the piece; a worker that is a child of the process ends with it, also if killed."""
+    if os.getppid() == process:
+        _end_with(process)
+    return done(work)
+
+
+@functools.cache
+def _end_with(process: int) -> threading.Thread:
+    watch = threading.Thread(target=_watch, args=(process,), daemon=True)
+    watch.start()
+    return watch
+
+
+def _watch(process: int) -> None:
+    while os.getppid() == process:
+        time.sleep(LOOK)
+    os._exit(1)  # nobody is left to tell

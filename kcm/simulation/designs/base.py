@@ -57,6 +57,11 @@ class Design:
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(_defaults(self.draw)))
 
+    def __reduce__(self) -> tuple[type["Design"], tuple[Any, ...]]:
+        # rebuilt by the constructor, because a read-only mapping cannot be pickled
+        parts = (self.name, self.draw, self.null, self.is_null, self.truth, self.source)
+        return type(self), parts
+
     def __call__(self, rng: Any, n_obs: int, **settings: Any) -> Any:
         return self.draw(rng, n_obs, **settings)
 

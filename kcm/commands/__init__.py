@@ -1,0 +1,1 @@
+"""The commands of the shell, one function each; `kcm.cli` picks one."""
