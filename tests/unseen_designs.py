@@ -1,4 +1,4 @@
-"""Twenty right models for which nothing was tuned: written before the law, run when it was final.
+"""Right models for which nothing was tuned: written after the law, before any rate was known.
 
 Each design takes a generator and a sample size and returns a fitted result or a `FittedMoment`;
 those of `CLUSTERED_DESIGNS` return cluster labels too.
