@@ -1,11 +1,12 @@
 """The kernel conditional moment test: kernel, statistic and null law -> result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal, final
 
 import numpy as np
+from jaxtyping import Int
 
 from kcm._options import as_generator, check_option, listed
 from kcm._records import fixed
@@ -180,6 +181,9 @@ class KCMTest:
         tests = tuple(_kernel_test(outcome) for outcome in several.outcomes)
         found = together(several.outcomes, self)
         test_groups = getattr(self.null, "groups", None)
+        groups = None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs))
+        certificate = found.certificate.with_notes(several.notes)
+        notes = (*certificate.notes, *names.notes, *_clusters(groups))
         return KCMTestResult(
             statistic=found.statistic,
             pvalue=found.pvalue,
@@ -193,12 +197,18 @@ class KCMTest:
             conditioning_names=names.conditioning,
             theta=names.theta,
             n_dropped=names.n_dropped,
-            certificate=found.certificate.with_notes(several.notes),
+            certificate=replace(certificate, notes=notes),
             kernel_tests=tests,
             moment=moment,
-            groups=None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs)),
+            groups=groups,
             settings=_settings(self),
         )
+
+
+def _clusters(groups: Int[np.ndarray, " n"] | None) -> tuple[str, ...]:
+    if groups is None:
+        return ()
+    return (f"The null law has one multiplier for each of {groups.max() + 1:,} clusters",)
 
 
 def _conditional_mean(labels: MomentLabels) -> str:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from kcm.adapters import (
-    DEPENDENT,
     align_to_fit,
     first_stage_strength,
+    fit_clusters,
     fit_column,
+    fit_panel,
     fitted_moment,
     is_estimation,
-    own_groups,
     own_kernel,
 )
 from kcm.combination import PenalizedMaximum
@@ -29,6 +29,9 @@ from kcm.results import KCMTestResult
 
 __all__ = ["specification_test", "warn_of_dependence"]
 
+# Values of `cov_type` in statsmodels, then in linearmodels.
+_SERIAL = frozenset({"HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum", "kernel"})
+_CLUSTERED = frozenset({"cluster", "cluster-crv3", "cluster-jk", "clustered"})
 _WEAK = (
     "the test at the estimate may then reject a right model too often; "
     "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
@@ -120,8 +123,9 @@ def specification_test(
     Warns
     -----
     DependenceWarning
-        When the covariance of the fit allows for clusters or serial correlation and the null law
-        has no groups.
+        When the null law has no groups and the covariance of the fit allows for serial correlation
+        or clusters in two ways, or the data look like a panel. Clusters of the covariance in one
+        way become the groups of a null law that has none, on the rows of the fit.
     WeakInstrumentsWarning
         When `first_stage_strength` of the fit is weak.
 
@@ -142,7 +146,7 @@ def specification_test(
     'estimated on another sample of 103 rows: OLS'
     """
     moment = fitted_moment(fit, conditioning, data=data)
-    null = _default_null(fit, data) if null is None else _with_aligned_groups(null, fit, data)
+    null = _null_of(null, fit, data)
     if kernel is None and conditioning is None:
         kernel = own_kernel(fit)
     notes: tuple[str, ...] = ()
@@ -151,7 +155,7 @@ def specification_test(
     how = method, tolerance, memory_limit, precision, device, mesh, progress, projection
     test = KCMTest(kernel, statistic, null, *how)
     if getattr(null, "groups", None) is None:
-        warn_of_dependence(fit)
+        warn_of_dependence(fit, data=data)
     if not isinstance(fit, FittedMoment):
         _warn_of_first_stage(fit, getattr(null, "groups", None) if data is None else None)
     result = test.run(moment, rng)
@@ -178,38 +182,69 @@ def _default_kernel(
     )
 
 
-def _default_null(fit: Any, data: Any) -> Null:
-    """Return the asymptotic law, with the clusters of the fit on its own rows."""
-    return Asymptotic(groups=own_groups(fit) if data is None else None)
+def _null_of(null: Null | None, fit: Any, data: Any) -> Null:
+    """Return the null law to use, with groups on the observations of the fit.
 
-
-def _with_aligned_groups(null: Null, fit: Any, data: Any) -> Null:
-    """Bring groups to the observations of the fit; a FittedMoment has no labels to go by."""
-    groups = getattr(null, "groups", None) if isinstance(null, Null) else None
-    if groups is None or isinstance(fit, FittedMoment):
+    Where it has none they are the clusters of the fit's covariance, on the fit's own rows; a
+    FittedMoment has no labels to go by.
+    """
+    if null is None:
+        return Asymptotic(groups=_clusters(fit, data))
+    if not isinstance(null, Null) or isinstance(fit, FittedMoment) or not hasattr(null, "groups"):
         return null
+    groups = null.groups
+    if groups is None:
+        clusters = _clusters(fit, data)
+        return null if clusters is None else with_groups(null, clusters)
     values = fit_column(fit, groups, data) if isinstance(groups, str) else groups
     return with_groups(null, align_to_fit(fit, values, "groups", data))
 
 
-def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS) -> None:
-    """Warn, from the caller's caller, when the covariance of a fit allows for dependence.
+def _clusters(fit: Any, data: Any) -> Any:
+    """Return the clusters of the fit on its own rows; None on others."""
+    return fit_clusters(fit) if data is None else None
+
+
+def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS, *, data: Any = None) -> None:
+    """Warn, from the caller's caller, when the observations of a fit may depend on each other.
 
     Parameters
     ----------
     fit : fitted result
     advice : str
-        What to do, as the end of a sentence.
+        What to do about clusters, as the end of a sentence.
+    data : data frame, mapping or tuple, optional
+        Rows that the fit has not used, in place of its own.
 
     Warns
     -----
     DependenceWarning
     """
+    message = _dependence(fit, advice, data)
+    if message is not None:
+        warnings.warn(message, DependenceWarning, stacklevel=3)
+
+
+def _dependence(fit: Any, advice: str, data: Any) -> str | None:
+    """Say why the observations may depend on each other; None where nothing tells so."""
     cov_type = getattr(fit, "cov_type", None)
-    if cov_type in DEPENDENT:
-        warnings.warn(
-            f"the fit's covariance allows for dependence ({cov_type=}), the test treats the "
-            f"observations as independent; {advice}.",
-            DependenceWarning,
-            stacklevel=3,
+    if cov_type in _CLUSTERED:
+        return (
+            f"the fit's covariance allows for dependence within clusters ({cov_type=}), the test "
+            f"treats the observations as independent; {advice}."
         )
+    if cov_type in _SERIAL:
+        return (
+            f"the fit's covariance allows for serial correlation ({cov_type=}), the test treats "
+            "the observations as independent. If the model holds given the past, as an "
+            "autoregression does, its errors are not correlated and nothing is to be done. If "
+            "they are, let blocks of rows that follow each other be the groups, each longer than "
+            f"the correlation lasts (`groups = np.arange(n) // 20`), and {advice}."
+        )
+    unit = fit_panel(fit, data)
+    if unit is None:
+        return None
+    return (
+        f"the data look like a panel: each {unit!r} is observed several times, and the test treats "
+        f"the observations as independent; {advice.replace('groups=...', f'groups={unit!r}')}."
+    )

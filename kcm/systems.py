@@ -60,6 +60,7 @@ def _labels(labels: list[MomentLabels]) -> MomentLabels:
         kinds=labels[0].kinds,
         levels=labels[0].levels,
         exogenous=_all_exogenous([each.exogenous for each in labels]),
+        notes=tuple(dict.fromkeys(note for each in labels for note in each.notes)),
     )
 
 

@@ -126,12 +126,10 @@ class TestDefault:
             fitted_moment(fit)
         expect(fitted_moment(fit, "x"), data, "x")
 
-    def test_variable_from_outside_the_data_is_asked_for(self, data: pd.DataFrame):
+    def test_variable_from_outside_the_data_is_taken_as_evaluated(self, data: pd.DataFrame):
         outside = data.z.to_numpy()
-        fit = smf.ols("y ~ x + outside", data).fit()
-        with pytest.raises(kcm.DataError, match=r"mentions outside, which is not in the data"):
-            fitted_moment(fit)
-        np.testing.assert_array_equal(fitted_moment(fit, outside).conditioning[:, 0], outside)
+        moment = fitted_moment(smf.ols("y ~ x + outside", data).fit())
+        expect(moment, data.assign(outside=outside), "x", "outside")
 
     def test_text_and_categories_become_codes(self, data: pd.DataFrame):
         grade = pd.Categorical(data.k.map(list("dbca").__getitem__), list("dbca"), ordered=True)
@@ -369,16 +367,12 @@ class TestBar:
 
 
 DEPENDENT: dict[str, Any] = {
-    "cluster": lambda d: smf.ols("y ~ x", d).fit(cov_type="cluster", cov_kwds={"groups": d.k}),
     "HAC": lambda d: smf.ols("y ~ x", d).fit(cov_type="HAC", cov_kwds={"maxlags": 2}),
     "hac-panel": lambda d: smf.ols("y ~ x", d).fit(
         cov_type="nw-panel", cov_kwds={"groups": np.arange(60) // 10, "maxlags": 2}
     ),
     "hac-groupsum": lambda d: smf.ols("y ~ x", d).fit(
         cov_type="hac-groupsum", cov_kwds={"time": np.arange(60) % 10, "maxlags": 2}
-    ),
-    "clustered": lambda d: IV2SLS(d.y, d[["one"]], d[["x"]], d[["z"]]).fit(
-        cov_type="clustered", clusters=d.k
     ),
     "kernel": lambda d: IV2SLS(d.y, d[["one"]], d[["x"]], d[["z"]]).fit(cov_type="kernel"),
 }

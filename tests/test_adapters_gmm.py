@@ -292,10 +292,10 @@ class TestRows:
     def test_arrays_are_named_by_position(self):
         assert fitted_moment(iv()).labels.conditioning == ("z2", "z3", "z4")
 
-    def test_names_that_repeat_are_replaced(self):
+    def test_names_that_repeat_are_numbered(self):
         z = DATA[["one", *NAMES]].set_axis(["one", "z", "z", "z"], axis=1)
         fit = fitted(gmm.IVGMM(DATA.y, DATA[["one", "x"]], z))
-        assert fitted_moment(fit).labels.conditioning == ("z2", "z3", "z4")
+        assert fitted_moment(fit).labels.conditioning == ("z", "z (2)", "z (3)")
 
     def test_columns_by_name(self, labelled: Any):
         moment = fitted_moment(labelled, ["x", "z2"])

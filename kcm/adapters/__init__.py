@@ -3,6 +3,7 @@
 Neither library is imported here: a fit is recognised by the name of its class.
 """
 
+from kcm.adapters.dependence import fit_clusters, fit_panel
 from kcm.adapters.dispatch import align_to_fit, fit_column, fit_name, fitted_moment
 from kcm.adapters.estimate import DEPENDENT
 from kcm.adapters.estimation import is_estimation, own_groups, own_kernel
@@ -12,8 +13,10 @@ __all__ = [
     "DEPENDENT",
     "align_to_fit",
     "first_stage_strength",
+    "fit_clusters",
     "fit_column",
     "fit_name",
+    "fit_panel",
     "fitted_moment",
     "is_estimation",
     "own_groups",

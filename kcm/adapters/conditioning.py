@@ -1,6 +1,6 @@
 """Conditioning variables of a fit: the default, or what the caller asked for."""
 
-from collections.abc import Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,16 @@ from kcm._tables import as_table, column_kind, is_table
 from kcm._validation import as_columns
 from kcm._variation import check_varies
 from kcm.adapters.bar import bar_position
+from kcm.adapters.defaults import default_variables
 from kcm.adapters.rows import FitRows
-from kcm.data import Encoded, align, encode_column, formula_variables, level_names
+from kcm.data import Encoded, align, encode_column, level_names
+from kcm.data.encoding import repetitions, select
 from kcm.exceptions import DataError
 
 __all__ = ["align_rows", "choose_conditioning"]
 
 
-def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
+def choose_conditioning(rows: FitRows, conditioning: Any) -> tuple[Encoded, tuple[str, ...]]:
     """Conditioning variables on the observations of a fit, with their names and kinds.
 
     Parameters
@@ -33,6 +35,8 @@ def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
     -------
     Encoded
         One row of numbers or codes per observation.
+    tuple of str
+        What the reader of the test has to know on them, as sentences without a full stop.
 
     Raises
     ------
@@ -40,12 +44,52 @@ def choose_conditioning(rows: FitRows, conditioning: Any) -> Encoded:
         When columns are unknown, missing, constant, not aligned with the fit, or neither numbers
         nor categories.
     """
-    table = _default(rows) if conditioning is None else _requested(rows, conditioning)
-    names, columns = tuple(table), table.values()
-    values = np.column_stack([_numbers(column, name) for name, column in table.items()])
+    if conditioning is None:
+        return _default(rows)
+    return _encoded(rows, _requested(rows, conditioning)), ()
+
+
+def _encoded(rows: FitRows, table: Mapping[str, pd.Series]) -> Encoded:
+    """Encode columns on the rows that stand for an observation."""
+    used = rows.used
+    columns = {name: column[used].reset_index(drop=True) for name, column in table.items()}
+    names = tuple(columns)
+    values = np.column_stack([_numbers(column, name) for name, column in columns.items()])
     check_varies(values, names)
-    kinds, levels = tuple(map(column_kind, columns)), tuple(map(level_names, columns))
-    return Encoded(rows.repeated(values), names, kinds, levels)
+    kinds = tuple(map(column_kind, columns.values()))
+    levels = tuple(map(level_names, columns.values()))
+    counts = None if rows.repeats is None else rows.repeats[used]
+    return Encoded(
+        values if counts is None else np.repeat(values, counts, axis=0), names, kinds, levels
+    )
+
+
+def _default(rows: FitRows) -> tuple[Encoded, tuple[str, ...]]:
+    if rows.formula is not None and rows.frame is not None:
+        _refuse_bar(rows.formula)
+    variables = [v for v in default_variables(rows) if v.values[rows.used].nunique() > 1]
+    if not variables:
+        raise DataError(
+            "`conditioning` is needed: the fit has no regressor that varies, so there is nothing "
+            "to condition on by default. Pass the variables that the residual should not depend on."
+        )
+    encoded = _encoded(rows, {variable.name: variable.values for variable in variables})
+    copies = repetitions(encoded.values, encoded.kinds)
+    notes = [_told(encoded.names[j], encoded.names[k], encoded, j) for j, k in copies.items()]
+    chosen = [j for j in range(len(variables)) if j not in copies]
+    evaluated = [variables[j].name for j in chosen if variables[j].is_evaluated]
+    if evaluated and rows.frame is not None:
+        notes.append(f"Conditioned on what the formula makes of the data: {listed(evaluated)}")
+    return select(encoded, chosen), tuple(notes)
+
+
+def _told(name: str, other: str, encoded: Encoded, j: int) -> str:
+    reason = (
+        f"it has one value for each value of {other}, in the same or the opposite order"
+        if encoded.kinds[j] != "unordered"
+        else f"its categories are the values of {other}"
+    )
+    return f"{name} is left out of the conditioning variables: {reason}"
 
 
 def align_rows(rows: FitRows, values: Any, argument: str) -> pd.DataFrame:
@@ -60,6 +104,8 @@ def align_rows(rows: FitRows, values: Any, argument: str) -> pd.DataFrame:
     if index is not None and rows.index is not None:
         labelled = table.set_axis(index, axis=0)
         return align(labelled, rows.index, argument).reset_index(drop=True)
+    if argument == "groups" and rows.kept is not None and len(table) == len(rows.kept):
+        return table[rows.kept].reset_index(drop=True)
     if len(table) == rows.n_rows:
         return table.reset_index(drop=True)
     dropped = f", {rows.n_dropped} with missing values left out" if rows.n_dropped else ""
@@ -95,10 +141,21 @@ def _requested(rows: FitRows, conditioning: Any) -> dict[str, pd.Series]:
 
 
 def _as_names(conditioning: Any) -> list[str] | None:
+    """Names of columns, in any container; None where values were given."""
     if isinstance(conditioning, str):
         return [conditioning]
-    if isinstance(conditioning, Sequence) and all(isinstance(c, str) for c in conditioning):
-        return list(dict.fromkeys(conditioning))
+    if is_table(conditioning) and not isinstance(conditioning, pd.Index):
+        return None
+    if isinstance(conditioning, set | frozenset):
+        return sorted(map(str, conditioning))
+    if isinstance(conditioning, Sequence | pd.Index | np.ndarray | KeysView):
+        return _distinct_names(list(conditioning))
+    return None
+
+
+def _distinct_names(entries: list[Any]) -> list[str] | None:
+    if all(isinstance(entry, str) for entry in entries):
+        return list(dict.fromkeys(map(str, entries)))
     return None
 
 
@@ -108,40 +165,6 @@ def _columns(rows: FitRows, names: Sequence[str]) -> dict[str, pd.Series]:
 
 def _by_name(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {str(name): column for name, column in table.items()}
-
-
-def _default(rows: FitRows) -> dict[str, pd.Series]:
-    names = _default_names(rows)
-    table = _columns(rows, names) if names else {}
-    varying = {name: column for name, column in table.items() if len(column.unique()) > 1}
-    if not varying:
-        raise DataError(
-            "`conditioning` is needed: the fit has no regressor that varies, so there is nothing "
-            "to condition on by default. Pass the variables that the residual should not depend on."
-        )
-    return varying
-
-
-def _default_names(rows: FitRows) -> tuple[str, ...]:
-    """Variables that the formula mentions, or the exogenous design columns.
-
-    linearmodels keeps the design but not the data frame: there the variables are used when each
-    is a design column itself (`exper + I(exper**2)` gives `exper`), and the columns otherwise.
-    """
-    if rows.formula is None:
-        return rows.exogenous
-    variables = formula_variables(rows.formula, "conditioning")
-    if rows.frame is None:
-        return variables if set(variables) <= set(rows.exogenous) else rows.exogenous
-    _refuse_bar(rows.formula)
-    outside = [name for name in variables if name not in rows.names]
-    if outside:
-        raise DataError(
-            f"`conditioning` is needed: the formula {rows.formula!r} mentions {listed(outside)}, "
-            "which is not in the data frame of the fit. Name the conditioning variables, or pass "
-            "them as a data frame or array."
-        )
-    return variables
 
 
 def _refuse_bar(formula: str) -> None:

@@ -13,6 +13,7 @@ from kcm.adapters.estimate import (
     check_converged,
     check_has_data,
     check_not_exact,
+    check_solved,
     inverse_information,
 )
 from kcm.adapters.glm import predictor_in_words
@@ -144,12 +145,14 @@ def _maximum_likelihood(
     slopes[:, : model.exog.shape[1]] = slope[:, None] * np.asarray(model.exog)
     curvature = model.hessian(params) if hessian is None else hessian
     inverse = inverse_information(-np.asarray(curvature, float) / len(mean))
+    scores = np.asarray(model.score_obs(params), float)
+    check_solved(scores, outcome - mean, np.asarray(model.exog, float), model.exog_names)
     precision = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
     return Estimate(
         residuals=outcome - mean,
         jacobian=-slopes,
         gain=slopes * precision[:, None] @ inverse,
-        influence=np.asarray(model.score_obs(params), float) @ inverse,
+        influence=scores @ inverse,
         moment=f"{model.endog_names} - {mean_in_words}",
         estimator=type(model).__name__,
         variance=variance,

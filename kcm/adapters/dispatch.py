@@ -21,7 +21,14 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.leverage import leverage_scale
 from kcm.moments import Correction, FittedMoment, MomentLabels
 
-__all__ = ["align_to_fit", "fit_column", "fit_name", "fitted_moment", "instrumental_estimate"]
+__all__ = [
+    "align_to_fit",
+    "fit_column",
+    "fit_name",
+    "fit_rows",
+    "fitted_moment",
+    "instrumental_estimate",
+]
 
 
 def fitted_moment(
@@ -82,7 +89,9 @@ def fitted_moment(
         return own_moment(fit, conditioning)
     fit, adapter = recognised(fit)
     rows, estimate = adapter.rows(fit), adapter.estimate(fit)
-    values, names, kinds, levels = choose_conditioning(rows, conditioning)
+    (values, names, kinds, levels), notes = choose_conditioning(rows, conditioning)
+    if rows.n_unweighted:
+        notes = (*notes, f"{rows.n_unweighted:,} rows of weight zero are left out")
     jacobian, gain = estimate.jacobian[:, None, :], estimate.gain[:, None, :]
     theta, told = f"estimated: {estimate.estimator}", estimate.moment
     return FittedMoment(
@@ -91,7 +100,7 @@ def fitted_moment(
         jacobian,
         estimate.influence,
         leverage_scale(jacobian, gain, estimate.variance, correction=correction),
-        MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels),
+        MomentLabels(told, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels, notes),
         gain,
         estimate.variance,
         estimate.outcomes,
@@ -167,7 +176,7 @@ def fit_column(fit: Any, name: str, data: Any = None) -> np.ndarray:
     """
     if isinstance(fit, FittedMoment):
         raise DataError(f"a FittedMoment holds no column {name!r}; pass the values themselves.")
-    return _rows(fit, data).columns([name], "groups")[name].to_numpy()
+    return fit_rows(fit, data).columns([name], "groups")[name].to_numpy()
 
 
 def align_to_fit(fit: Any, values: Any, argument: str, data: Any = None) -> np.ndarray:
@@ -206,7 +215,7 @@ def align_to_fit(fit: Any, values: Any, argument: str, data: Any = None) -> np.n
     >>> align_to_fit(smf.ols("y ~ x", data).fit(), firm, "groups").tolist()
     [1, 1, 2]
     """
-    rows = _rows(fit, data)
+    rows = fit_rows(fit, data)
     aligned = align_rows(rows, values, argument).to_numpy()
     return rows.repeated(aligned[:, 0] if np.ndim(values) == 1 else aligned)
 
@@ -239,7 +248,8 @@ def fit_name(fit: Any) -> str:
     return f"{cls.__module__.split('.')[0]} {cls.__name__.lstrip('_')}"
 
 
-def _rows(fit: Any, data: Any) -> FitRows:
+def fit_rows(fit: Any, data: Any = None) -> FitRows:
+    """Where the observations of a fit of any type come from, or those of new rows for it."""
     if isinstance(fit, FittedMoment):
         return FitRows(fit.n_obs)
     if is_estimation(fit):

@@ -1,10 +1,11 @@
 """What an adapter hands over, and the checks that all adapters share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from kcm.exceptions import DataError
 from kcm.moments.outcomes import Outcomes, TwoStages
@@ -15,6 +16,7 @@ __all__ = [
     "check_converged",
     "check_has_data",
     "check_not_exact",
+    "check_solved",
     "inverse_information",
     "reciprocal",
     "unit_diagonal",
@@ -22,11 +24,26 @@ __all__ = [
 
 # Values of `cov_type` that allow for dependence, in statsmodels, then in linearmodels.
 DEPENDENT = frozenset(
-    {"cluster", "HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum"}
+    {
+        "cluster",
+        "cluster-crv3",
+        "cluster-jk",
+        "HAC",
+        "hac-panel",
+        "hac-groupsum",
+        "nw-panel",
+        "nw-groupsum",
+    }
     | {"clustered", "kernel"}
 )
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
 _NEGATIVE_CURVATURE = 1e-8
+# Share of its own standard error that the mean of a score may stay away from zero.
+_UNSOLVED = 0.1
+# A score this small, for residuals of the size they have, is rounding.
+_ROUNDED = 1e-4
+# Columns this many times apart in size lose digits that decide on an estimate.
+_APART = 1e6
 
 
 @final
@@ -76,12 +93,31 @@ class Estimate:
 
 
 def check_has_data(model: Any) -> None:
-    """Refuse a fit whose data were removed to save space."""
+    """Refuse a fit whose data were removed to save space, or are missing or infinite."""
     if model.exog is None or model.endog is None:
         raise DataError(
             f"`fit` ({type(model).__name__}) has no data any more (`remove_data()` was called); "
             "fit the model again and keep the data."
         )
+    _check_finite("the outcome", np.asarray(model.endog))
+    _check_finite("a regressor", np.asarray(model.exog))
+
+
+def _check_finite(told: str, values: Shaped[np.ndarray, "..."]) -> None:
+    """Name the first row where an array of a fit is missing or infinite."""
+    if values.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad)[0])
+    entry = next(v for v in values.reshape(len(values), -1)[row] if not np.isfinite(v))
+    raise DataError(
+        f"`fit`: {told} is {'missing' if np.isnan(entry) else f'{entry:g}'} in row {row} (counted "
+        f"from 0), and missing or infinite in {int(bad.sum())} of {len(bad)} rows, so the "
+        "estimates are no numbers. Leave these rows out and fit again, for example with "
+        "`missing='drop'`."
+    )
 
 
 def check_converged(fit: Any) -> None:
@@ -105,6 +141,70 @@ def check_not_exact(
             "test. Use fewer parameters than observations, and check that the outcome is not a "
             "function of the regressors."
         )
+
+
+def check_solved(
+    scores: Float[np.ndarray, "n p"],
+    residuals: Float[np.ndarray, " n"],
+    columns: Float[np.ndarray, "n k"],
+    names: Sequence[str],
+) -> None:
+    """Refuse an estimate that does not solve its own equations, whatever the units.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, p)
+        Terms of the estimating equations, which sum to zero at the estimate.
+    residuals : ndarray of shape (n,)
+    columns : ndarray of shape (n, k)
+        The regressors, to tell whether their sizes are to blame.
+    names : sequence of str
+        Names of the regressors.
+
+    Raises
+    ------
+    DataError
+        When a sum is further from zero than a tenth of its standard error.
+    """
+    distance = _distance_from_zero(scores, residuals)
+    if distance <= _UNSOLVED:
+        return
+    unsolved = (
+        f"`fit`: the estimates do not solve their own equations, which are {distance:.2g} standard "
+        "errors from zero, so the residuals are not those of the model."
+    )
+    size = np.sqrt(np.mean(columns**2, axis=0))
+    smallest = np.min(size[size > 0], initial=np.inf)
+    if size.max() > _APART * smallest:
+        name = names[int(np.argmax(size))]
+        raise DataError(
+            f"{unsolved} The entries of `{name}` are about {size.max() / smallest:.0e} times as "
+            f"large as those of `{names[int(np.argmin(np.where(size > 0, size, np.inf)))]}`, more "
+            f"than double precision can fit together: rescale `{name}`, for example divide it by "
+            f"{10.0 ** np.floor(np.log10(size.max())):.0e}, and fit again."
+        )
+    raise DataError(
+        f"{unsolved} Fit again with more iterations, or with variables of mean zero and standard "
+        "deviation one."
+    )
+
+
+def _distance_from_zero(
+    scores: Float[np.ndarray, "n p"], residuals: Float[np.ndarray, " n"]
+) -> float:
+    """Largest sum of a score in its own standard errors."""
+    size = np.abs(scores).max(axis=0, initial=0.0)
+    scaled = scores / np.where(size > 0, size, 1.0)
+    spread = np.sqrt(np.sum(scaled**2, axis=0))
+    # where the fit passes through every row of a column, such as a dummy of one row, a score is
+    # rounding: it is compared with what residuals of the common size would give
+    weight = np.divide(scaled, residuals[:, None], out=np.zeros_like(scaled), where=scaled != 0)
+    common = np.sqrt(np.mean(residuals**2)) * np.sqrt(np.sum(weight**2, axis=0))
+    unit = np.maximum(spread, _ROUNDED * common)
+    sums = np.abs(np.sum(scaled, axis=0))
+    return float(
+        np.max(np.divide(sums, unit, out=np.zeros_like(sums), where=unit > 0), initial=0.0)
+    )
 
 
 def reciprocal(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

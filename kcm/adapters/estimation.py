@@ -24,7 +24,7 @@ def own_moment(fit: Any, conditioning: Any) -> FittedMoment:
     moment: FittedMoment = fit.fitted_moment
     if conditioning is None:
         return moment
-    values, names, kinds, levels = choose_conditioning(estimation_rows(fit), conditioning)
+    (values, names, kinds, levels), _ = choose_conditioning(estimation_rows(fit), conditioning)
     labels = replace(moment.labels, conditioning=names, kinds=kinds, levels=levels)
     return replace(moment, conditioning=values, labels=labels)
 

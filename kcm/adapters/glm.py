@@ -10,6 +10,7 @@ from kcm.adapters.estimate import (
     check_converged,
     check_has_data,
     check_not_exact,
+    check_solved,
     inverse_information,
     reciprocal,
 )
@@ -39,18 +40,22 @@ def generalised_linear_model(fit: Any) -> Estimate:
     :math:`S_i = -\mu'(\eta_i)x_i`, :math:`L_i = A^{-1}\mu'(\eta_i)x_i / V_i` with
     :math:`V_i = V(\mu_i)/(w_i m_i)` (variance weights w, trials m; the dispersion cancels) and
     :math:`l_i = L_i\psi_i`. A is minus the mean *observed* Hessian, which is what statsmodels
-    uses for ``cov_type="HC0"``. Whole-number frequency weights stand for repeated rows.
+    uses for ``cov_type="HC0"``. Whole-number frequency weights stand for repeated rows,
+    and rows of weight zero for none.
     """
     model = fit.model
     check_has_data(model)
     check_converged(fit)
-    repeats = frequencies(model)
+    repeats = _observations(model)
     params = np.asarray(fit.params, float)
     mean = np.asarray(model.predict(params), float)
     residuals = np.asarray(model.endog, float) - mean
-    check_not_exact(residuals, np.asarray(model.endog, float), _TOLERANCE)
+    used = slice(None) if repeats is None else repeats > 0
+    check_not_exact(residuals[used], np.asarray(model.endog, float)[used], _TOLERANCE)
     slopes = _slopes(model, params)
     precision = np.asarray(model.var_weights * model.n_trials / model.family.variance(mean))
+    scores = slopes * (precision * model.freq_weights * residuals)[:, None]
+    check_solved(scores, residuals, np.asarray(model.exog, float), model.exog_names)
     gain = slopes * precision[:, None] @ inverse_information(_information(model, params))
     return Estimate(
         residuals=_repeat(residuals, repeats),
@@ -107,6 +112,19 @@ def frequencies(model: Any) -> Int[np.ndarray, " n"] | None:
     return weights.astype(np.int64)
 
 
+def _observations(model: Any) -> Int[np.ndarray, " n"] | None:
+    """How often each row is repeated, not at all where its weight is zero."""
+    repeats, weighted = frequencies(model), np.asarray(model.var_weights) != 0
+    if weighted.all():
+        return repeats
+    return np.where(weighted, 1 if repeats is None else repeats, 0).astype(np.int64)
+
+
+def _n_weighted(model: Any) -> float:
+    """Observations with a weight."""
+    return float(np.sum(np.where(np.asarray(model.var_weights) != 0, model.freq_weights, 0.0)))
+
+
 def _repeat(
     array: Shaped[np.ndarray, "n ..."], repeats: Int[np.ndarray, " n"] | None
 ) -> Shaped[np.ndarray, "m ..."]:
@@ -126,7 +144,7 @@ def _information(model: Any, params: Float[np.ndarray, " p"]) -> Float[np.ndarra
         curvature = model.hessian_factor(params, scale=1.0, observed=True)
     curvature = np.where(model.iweights > 0, curvature, 0.0)
     exog = np.asarray(model.exog, float)
-    return np.asarray((exog.T * curvature) @ exog / np.sum(model.freq_weights))
+    return np.asarray((exog.T * curvature) @ exog / _n_weighted(model))
 
 
 def _moment(model: Any) -> str:

@@ -1,6 +1,6 @@
 """Instrumental variables: IV2SLS of statsmodels; IV2SLS, IVLIML and IVGMM of linearmodels."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from kcm.adapters.estimate import (
     Estimate,
     check_has_data,
     check_not_exact,
+    check_solved,
     reciprocal,
     unit_diagonal,
 )
@@ -20,6 +21,13 @@ __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 _ROUNDING = 1e-12
 
 
+class _Equations(NamedTuple):
+    """What residuals are multiplied with in the equations of an estimate, and the regressors."""
+
+    per_residual: Float[np.ndarray, "n p"]
+    names: list[str]
+
+
 def two_stage_least_squares(fit: Any) -> Estimate:
     r"""2SLS of statsmodels.sandbox: :math:`L_i = (\hat X'X/n)^+\hat x_i`."""
     model = fit.model
@@ -27,9 +35,11 @@ def two_stage_least_squares(fit: Any) -> Estimate:
     exog, instruments = np.asarray(model.exog, float), np.asarray(model.instrument, float)
     projected = _project(exog, instruments)
     gain = projected @ _inverse(projected.T @ exog / len(exog), exog)
-    outcome = np.asarray(model.endog, float)
-    stages = TwoStages(instruments)
-    return _linear(fit, outcome, exog, gain, model.endog_names, instruments, outcomes=stages)
+    outcome, names = np.asarray(model.endog, float), list(map(str, model.exog_names))
+    equations, stages = _Equations(projected, names), TwoStages(instruments)
+    return _linear(
+        fit, outcome, exog, gain, equations, model.endog_names, instruments, outcomes=stages
+    )
 
 
 def k_class(fit: Any) -> Estimate:
@@ -46,15 +56,16 @@ def k_class(fit: Any) -> Estimate:
     wexog = root * exog
     instruments = np.hstack([model.exog.ndarray, model.instruments.ndarray])
     projected = _project(wexog, root * instruments)
-    bread = ((1 - kappa) * wexog + kappa * projected).T @ wexog / len(exog)
-    gain = root * projected @ _inverse(bread, exog)
+    combined = (1 - kappa) * wexog + kappa * projected
+    gain = root * projected @ _inverse(combined.T @ wexog / len(exog), exog)
     exogenous = model.endog.shape[1] == 0
     variance = reciprocal(root[:, 0] ** 2)
     # weights and an estimated kappa would have to be found anew with each first stage
     plain = kappa == 1 and not exogenous and bool((root == root[0]).all())
     stages = TwoStages(instruments) if plain else None
+    equations = _Equations(root * combined, _names(model))
     how = variance, exogenous, stages
-    return _linear(fit, outcome, exog, gain, _name(model), instruments, *how)
+    return _linear(fit, outcome, exog, gain, equations, _name(model), instruments, *how)
 
 
 def generalised_moments(fit: Any) -> Estimate:
@@ -71,9 +82,13 @@ def generalised_moments(fit: Any) -> Estimate:
     weighed = root**2 * instruments
     slope = weighed.T @ exog / len(exog)
     weighted = slope.T @ np.asarray(fit.weight_matrix, float)
-    gain = weighed @ weighted.T @ _inverse(weighted @ slope, exog)
+    combined = weighed @ weighted.T
+    gain = combined @ _inverse(weighted @ slope, exog)
+    # the continuously updated weights enter its equations, which are not these
+    is_updated = type(model).__name__ == "IVGMMCUE"
+    equations = None if is_updated else _Equations(combined, _names(model))
     variance = reciprocal(root[:, 0] ** 2)
-    return _linear(fit, outcome, exog, gain, _name(model), instruments, variance)
+    return _linear(fit, outcome, exog, gain, equations, _name(model), instruments, variance)
 
 
 def _kappa(fit: Any) -> float:
@@ -122,6 +137,10 @@ def _inverse(
     return np.asarray(np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size))
 
 
+def _names(model: Any) -> list[str]:
+    return [str(name) for block in (model.exog, model.endog) for name in block.cols]
+
+
 def _name(model: Any) -> str:
     return str(model.dependent.cols[0])
 
@@ -131,6 +150,7 @@ def _linear(
     outcome: Float[np.ndarray, " n"],
     exog: Float[np.ndarray, "n p"],
     gain: Float[np.ndarray, "n p"],
+    equations: _Equations | None,
     name: str,
     instruments: Float[np.ndarray, "n m"],
     variance: Float[np.ndarray, " n"] | None = None,
@@ -140,6 +160,8 @@ def _linear(
     index = exog @ np.asarray(fit.params, float)
     residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
+    if equations is not None:
+        check_solved(equations.per_residual * residuals[:, None], residuals, exog, equations.names)
     return Estimate(
         residuals=residuals,
         jacobian=-exog,

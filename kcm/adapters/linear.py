@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact, reciprocal
+from kcm.adapters.estimate import (
+    Estimate,
+    check_has_data,
+    check_not_exact,
+    check_solved,
+    reciprocal,
+)
 from kcm.exceptions import UnsupportedModelError
 
 __all__ = ["least_squares"]
@@ -23,7 +29,7 @@ def least_squares(fit: Any) -> Estimate:
     -----
     :math:`\psi_i = y_i - x_i'\hat b`, :math:`S_i = -x_i`,
     :math:`L_i = (X'WX/n)^+ w_i x_i`, :math:`l_i = L_i\psi_i`. The mean of :math:`l_il_i'` over n
-    is the HC0 covariance.
+    is the HC0 covariance. Rows of weight zero are no observations, and left out.
     """
     model = fit.model
     check_has_data(model)
@@ -34,10 +40,14 @@ def least_squares(fit: Any) -> Estimate:
             f"`fit` explains {outcome.shape[1]} outcomes at once; fit one equation per outcome and "
             "join their moments with kcm.stack_equations."
         )
+    weights = _weights(model)
+    used = weights != 0
+    exog, outcome, weights = exog[used], outcome[used], weights[used]
     index = exog @ np.asarray(fit.params, float)
     residuals = outcome - index
     check_not_exact(residuals, outcome, _ROUNDING)
-    weights = _weights(model)
+    scores = (weights * residuals)[:, None] * exog
+    check_solved(scores, residuals, exog, model.exog_names)
     gain, basis = _gain(exog, weights)
     if basis.shape[1] < exog.shape[1]:  # the fit has chosen among the solutions
         gain = weights[:, None] * exog @ (len(exog) * np.asarray(fit.normalized_cov_params, float))

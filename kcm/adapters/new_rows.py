@@ -15,6 +15,7 @@ from kcm._options import listed
 from kcm._tables import as_table, column_kind, is_table
 from kcm._validation import as_float_columns_with_missing, as_floats
 from kcm.adapters.rows import FitRows, linearmodels_rows
+from kcm.adapters.terms import formula_terms
 from kcm.data.formulas import design, formula_variables
 from kcm.data.names import check_names
 from kcm.data.row_transforms import learns_from_rows
@@ -88,9 +89,11 @@ def _by_formula(model: Any, data: Any) -> NewRows:
         index=None if index is None else index[complete],
         frame=table if index is None else table.set_axis(index, axis=0),
         kept=complete,
-        design=dict(zip(columns, exog[finite].T, strict=True)),
-        exogenous=columns,
+        design=exog[finite],
+        design_names=columns,
+        exogenous=tuple(range(len(columns))),
         formula=model.formula,
+        terms=formula_terms(model),
     )
     return _checked(NewRows(outcome[finite], exog[finite], np.zeros(rows.n_rows), rows))
 
@@ -180,8 +183,9 @@ def _by_arrays(model: Any, data: Any) -> NewRows:
         n_rows=int(kept.sum()),
         n_dropped=int((~kept).sum()),
         index=None if index is None else index[kept],
-        design=dict(zip(names, exog[kept].T, strict=True)),
-        exogenous=names,
+        design=exog[kept],
+        design_names=names,
+        exogenous=tuple(range(len(names))),
     )
     return _checked(NewRows(outcome[kept], exog[kept], offset[kept], rows))
 
@@ -293,9 +297,9 @@ def instrumental_new_rows(fit: Any, data: Any) -> NewRows:
         n_rows=int(kept.sum()),
         n_dropped=int((~kept).sum()),
         index=None if index is None else index[kept],
-        design=dict(zip(map(str, model.exog_names), exog[kept].T, strict=True))
-        | dict(zip(map(str, names), instruments[kept].T, strict=True)),
-        exogenous=tuple(map(str, names)),
+        design=np.hstack([exog, instruments])[kept],
+        design_names=(*map(str, model.exog_names), *map(str, names)),
+        exogenous=tuple(range(exog.shape[1], exog.shape[1] + instruments.shape[1])),
     )
     return _checked(NewRows(outcome[kept], exog[kept], np.zeros(rows.n_rows), rows))
 

@@ -40,9 +40,9 @@ def moment_elsewhere(
         As for `kcm.specification_test`, on the new rows.
     covariance : ndarray of shape (p, p)
     """
-    values, names, kinds, levels = choose_conditioning(rows, conditioning)
+    (values, names, kinds, levels), notes = choose_conditioning(rows, conditioning)
     theta = _theta(len(estimate.influence), estimate.estimator)
-    told = estimate.moment, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels
+    told = estimate.moment, names, theta, rows.n_dropped, kinds, estimate.exogenous, levels, notes
     return FittedMoment(
         found.residuals,
         values,
@@ -74,11 +74,15 @@ def covariance_of_fit(fit: Any, estimate: Estimate) -> Float[np.ndarray, "p p"]:
 def estimation_on_new_rows(fit: Any, data: Any, conditioning: Any) -> FittedMoment:
     """Return the moment of `kcm.EstimationResults` on new rows."""
     bound, rows = _bound(fit, data), estimation_new_rows(fit, data)
-    chosen = _own_conditioning(bound) if conditioning is None else None
-    values, names, kinds, levels = chosen or choose_conditioning(rows, conditioning)
+    chosen, notes = (
+        (_own_conditioning(bound), ())
+        if conditioning is None
+        else choose_conditioning(rows, conditioning)
+    )
+    values, names, kinds, levels = chosen
     values_at, before = bound.evaluate(bound.start), fit.fitted_moment
     theta = _theta(before.n_obs, fit.estimator)
-    labels = MomentLabels(bound.name, names, theta, bound.n_dropped, kinds, None, levels)
+    labels = MomentLabels(bound.name, names, theta, bound.n_dropped, kinds, None, levels, notes)
     index = bound.prediction(values_at.residuals)
     if before.jacobian is None:
         return FittedMoment(values_at.residuals, values, labels=labels, index=index)

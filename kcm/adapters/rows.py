@@ -6,15 +6,19 @@ from typing import Any, final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
-from kcm._tables import as_table
+from kcm._tables import as_table, is_text
 from kcm.adapters.estimate import check_has_data
-from kcm.adapters.glm import frequencies
+from kcm.adapters.terms import FormulaTerm, formula_terms, named_terms, numpy_alone
+from kcm.adapters.weights import counts
+from kcm.data.factors import Resolve, category_column, evaluate_plain, plain_columns
 from kcm.data.names import check_names
 from kcm.exceptions import DataError
 
 __all__ = ["FitRows", "gmm_rows", "linearmodels_rows", "sandbox_rows", "statsmodels_rows"]
+
+NamedColumns = tuple[tuple[str, ...], np.ndarray]
 
 
 @final
@@ -33,17 +37,21 @@ class FitRows:
     frame : data frame or mapping, optional
         The data that a formula was evaluated on, all rows.
     kept : ndarray of bool, optional
-        Which rows of `frame` were used; all when None.
-    design : mapping of str to ndarray of shape (n_rows,)
+        Which rows of the data were used; all when None.
+    design : ndarray of shape (n_rows, p)
         Columns of the design, the instruments included.
+    design_names : tuple of str
+        One name a column; names may repeat.
     outcome : mapping of str to ndarray of shape (n_rows,)
         The outcome of a formula by its name, where it is one column.
-    exogenous : tuple of str
-        Design columns that the moment may be conditioned on by default.
+    exogenous : tuple of int
+        Design columns that the moment may be conditioned on by default, by position.
     formula : str, optional
         The formula of the fit.
+    terms : tuple of FormulaTerm
+        What the formula made the exogenous columns from, where that is known.
     repeats : ndarray of int, optional
-        How many observations each row stands for; one when None.
+        How many observations each row stands for, none for a weight of zero; one when None.
     """
 
     n_rows: int
@@ -51,18 +59,43 @@ class FitRows:
     index: pd.Index | None = None
     frame: Any = None
     kept: Bool[np.ndarray, " m"] | None = None
-    design: Mapping[str, np.ndarray] = field(default_factory=dict)
+    design: Float[np.ndarray, "n p"] | None = None
+    design_names: tuple[str, ...] = ()
     outcome: Mapping[str, np.ndarray] = field(default_factory=dict)
-    exogenous: tuple[str, ...] = ()
+    exogenous: tuple[int, ...] = ()
     formula: str | None = None
+    terms: tuple[FormulaTerm, ...] = ()
     repeats: Int[np.ndarray, " n"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns that can be asked for by name."""
+        """Columns that can be asked for by name, levels of a named index among them."""
         if self.frame is None:
-            return tuple(self.design)
-        return tuple(str(name) for name in getattr(self.frame, "columns", self.frame))
+            return (*dict.fromkeys(self.design_names), *_level_names(self.index))
+        columns = tuple(str(name) for name in getattr(self.frame, "columns", self.frame))
+        return (*columns, *_level_names(getattr(self.frame, "index", None)))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns that the factors of the formula are functions of.
+
+        linearmodels keeps the design but not the data frame: there they are the exogenous columns
+        whose names are no expressions.
+        """
+        if self.frame is not None:
+            return self.names
+        named = dict.fromkeys(self.design_names[j] for j in self.exogenous)
+        return tuple(name for name in named if not set(name) & set("()[]:"))
+
+    @property
+    def used(self) -> Bool[np.ndarray, " n"]:
+        """Which of the rows stand for an observation: not those of weight zero."""
+        return np.ones(self.n_rows, bool) if self.repeats is None else self.repeats > 0
+
+    @property
+    def n_unweighted(self) -> int:
+        """Rows of weight zero."""
+        return int(np.sum(~self.used))
 
     def columns(self, names: Sequence[str], argument: str) -> pd.DataFrame:
         """Return columns on the rows used by the fit.
@@ -74,22 +107,47 @@ class FitRows:
         """
         check_names(names, self.names, f"`{argument}`: the data of the fit")
         table = as_table({name: _column(self, name) for name in names}, argument)[0]
-        if self.kept is None:
+        if self.frame is None or self.kept is None:
             return table
         _check_unchanged(self, len(table), self.kept)
         return table[self.kept]
 
     def repeated(self, values: np.ndarray) -> np.ndarray:
-        """Repeat rows that stand for several observations."""
+        """Repeat rows that stand for several observations, and leave out those of none."""
         return values if self.repeats is None else np.repeat(values, self.repeats, axis=0)
+
+
+def _level_names(index: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in getattr(index, "names", ()) if name is not None)
 
 
 def _column(rows: FitRows, name: str) -> Any:
     """Return a column by its name as a string, which is not always the label of the frame."""
     if rows.frame is None:
-        return rows.design[name]
-    labels = getattr(rows.frame, "columns", rows.frame)
-    return rows.frame[next(label for label in labels if str(label) == name)]
+        return _design_column(rows, name)
+    for label in getattr(rows.frame, "columns", rows.frame):
+        if str(label) == name:
+            return rows.frame[label]
+    return pd.Series(_level(rows.frame.index, name), index=rows.frame.index)
+
+
+def _design_column(rows: FitRows, name: str) -> Any:
+    positions = [j for j, known in enumerate(rows.design_names) if known == name]
+    if not positions or rows.design is None:
+        return np.asarray(_level(rows.index, name))
+    first, *others = (rows.design[:, j] for j in positions)
+    if any(not np.array_equal(first, other) for other in others):
+        raise DataError(
+            f"the design of `fit` has {len(positions)} different columns named {name!r}, so the "
+            "name does not say which is meant; pass the values themselves, or fit again with a "
+            "name for each column."
+        )
+    return first
+
+
+def _level(index: Any, name: str) -> Any:
+    label = next(label for label in index.names if str(label) == name)
+    return index.get_level_values(label).array
 
 
 def _check_unchanged(rows: FitRows, n_now: int, kept: Bool[np.ndarray, " m"]) -> None:
@@ -113,18 +171,63 @@ def _same_labels(rows: FitRows, kept: Bool[np.ndarray, " m"]) -> bool:
 
 
 def _same_values(rows: FitRows, kept: Bool[np.ndarray, " m"]) -> bool:
-    """Compare the variables that the fit holds as they are: no transforms, no intercept."""
-    held = {**rows.outcome, **rows.design}
-    raw = [name for name in held if name.isidentifier() and name != "Intercept"]
-    return all(_equal(rows, name, held[name], kept) for name in raw if name in rows.names)
+    """Build again what can be built from the frame alone, and compare it with the fit's design."""
+    outcome = (_same_column(rows, name, held, kept) for name, held in rows.outcome.items())
+    terms = (_same_term(rows, term, kept) for term in rows.terms if len(term.factors) == 1)
+    return all(outcome) and all(terms)
 
 
-def _equal(
-    rows: FitRows, name: str, held: Shaped[np.ndarray, " n"], kept: Bool[np.ndarray, " m"]
+def _same_column(
+    rows: FitRows,
+    expression: str,
+    before: Shaped[np.ndarray, " n"],
+    kept: Bool[np.ndarray, " m"],
+    resolve: Resolve | None = None,
 ) -> bool:
+    """Compare a plain factor of the columns; what cannot be built again counts as the same."""
+    known = resolve or numpy_alone()
+    names = plain_columns(expression, rows.names, known)
+    if names is None:
+        return True
+    columns = {name: _column(rows, name) for name in names}
+    now = _numbers_now(expression, columns, known)
+    return now is None or bool(np.allclose(now[kept], before, rtol=1e-9, atol=0, equal_nan=True))
+
+
+def _numbers_now(
+    expression: str, columns: Mapping[str, Any], resolve: Resolve
+) -> Float[np.ndarray, " m"] | None:
+    if expression not in columns and any(is_text(pd.Series(c)) for c in columns.values()):
+        return None
+    values = evaluate_plain(expression, columns, resolve)
+    if values is None or np.ndim(values) != 1:
+        return None
+    numbers = pd.to_numeric(pd.Series(np.asarray(values)), errors="coerce")
+    return numbers.to_numpy(float, na_value=np.nan)
+
+
+def _same_term(rows: FitRows, term: FormulaTerm, kept: Bool[np.ndarray, " m"]) -> bool:
+    if rows.design is None:
+        return True
+    factor, block = term.factors[0], rows.design[:, list(term.positions)]
+    category = category_column(factor.expression, rows.names)
+    if factor.is_category and factor.expression in rows.names:
+        category = factor.expression
+    if category is not None:
+        return _same_cells(rows, category, block, kept)
+    if factor.is_category or block.shape[1] != 1:
+        return True
+    return _same_column(rows, factor.expression, block[:, 0], kept, factor.resolve)
+
+
+def _same_cells(
+    rows: FitRows, name: str, block: Float[np.ndarray, "n c"], kept: Bool[np.ndarray, " m"]
+) -> bool:
+    """Whether rows of one category have one row of dummies each."""
     column = as_table({name: _column(rows, name)}, "fit")[0].loc[kept, name]
-    now = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
-    return bool(np.array_equal(now, held))
+    codes = pd.factorize(column)[0]
+    pairs = pd.DataFrame(np.column_stack([codes, block])).drop_duplicates()
+    return len(pairs) == len(np.unique(codes))
 
 
 def statsmodels_rows(fit: Any) -> FitRows:
@@ -134,18 +237,20 @@ def statsmodels_rows(fit: Any) -> FitRows:
     data = model.data
     dropped = np.asarray(getattr(data, "missing_row_idx", None) or [], np.int64)
     frame = getattr(data, "frame", None)
-    names = tuple(map(str, model.exog_names[: model.exog.shape[1]]))
+    exog = np.asarray(model.exog, float)
     return FitRows(
         n_rows=len(model.endog),
         n_dropped=len(dropped),
         index=_labels(data) if isinstance(frame, pd.DataFrame | None) else None,
         frame=frame,
-        kept=None if frame is None else _kept(len(model.endog), dropped),
-        design=dict(zip(names, np.asarray(model.exog, float).T, strict=True)),
-        outcome=_outcome(model),
-        exogenous=names,
+        kept=_kept(len(model.endog), dropped),
+        design=exog,
+        design_names=tuple(map(str, model.exog_names[: exog.shape[1]])),
+        outcome={} if frame is None else _outcome(model),
+        exogenous=tuple(range(exog.shape[1])),
         formula=getattr(model, "formula", None),
-        repeats=frequencies(model) if hasattr(model, "freq_weights") else None,
+        terms=() if frame is None else formula_terms(model),
+        repeats=counts(model),
     )
 
 
@@ -172,16 +277,14 @@ def sandbox_rows(fit: Any) -> FitRows:
     """Rows of IV2SLS in statsmodels.sandbox; its instruments include the exogenous variables."""
     model = fit.model
     check_has_data(model)
-    columns = np.asarray(model.instrument, float).T
+    instruments = np.asarray(model.instrument, float)
     given = model.instrument_names
-    names = [f"z{j + 1}" for j in range(len(columns))] if given is None else map(str, given)
-    instruments = dict(zip(names, columns, strict=True))
-    exog = dict(zip(map(str, model.exog_names), np.asarray(model.exog, float).T, strict=True))
+    names = _numbered("z", instruments) if given is None else tuple(map(str, given))
+    exog = np.asarray(model.exog, float)
     return FitRows(
         n_rows=len(model.endog),
         index=_labels(model.data),
-        design=exog | instruments,
-        exogenous=tuple(instruments),
+        **_instrumental_design((tuple(map(str, model.exog_names)), exog), (names, instruments)),
     )
 
 
@@ -191,25 +294,38 @@ def gmm_rows(fit: Any) -> FitRows:
     if model.endog is None:
         check_has_data(model)
     regressors = model.exog if model.data.orig_exog is None else model.data.orig_exog
-    instruments = _labelled_columns(model.instrument, "z")
+    n = len(model.endog)
     return FitRows(
-        n_rows=len(model.endog),
+        n_rows=n,
         index=_common_labels(_labels(model.data), model.instrument),
-        design=_labelled_columns(regressors, "x") | instruments,
-        exogenous=tuple(instruments),
+        **_instrumental_design(
+            _named_columns(regressors, "x", n), _named_columns(model.instrument, "z", n)
+        ),
     )
 
 
-def _labelled_columns(values: Any, letter: str) -> dict[str, np.ndarray]:
-    """Columns by name; by position where they have no names, or not one each."""
+def _instrumental_design(regressors: NamedColumns, instruments: NamedColumns) -> dict[str, Any]:
+    """Design of regressors and instruments side by side; the instruments are exogenous."""
+    (x_names, x), (z_names, z) = regressors, instruments
+    first, last = x.shape[1], x.shape[1] + z.shape[1]
+    return {
+        "design": np.hstack([x, z]),
+        "design_names": (*x_names, *z_names),
+        "exogenous": tuple(range(first, last)),
+    }
+
+
+def _named_columns(values: Any, letter: str, n: int) -> NamedColumns:
+    """Columns with their names; numbered where there is not one name each."""
     if values is None:
-        return {}
-    array = np.asarray(values, float)
-    columns = array.reshape(len(array), -1).T
-    names = [str(name) for name in getattr(values, "columns", ())]
-    if len(set(names)) != len(columns):
-        names = [f"{letter}{j + 1}" for j in range(len(columns))]
-    return dict(zip(names, columns, strict=True))
+        return (), np.empty((n, 0))
+    array = np.asarray(values, float).reshape(n, -1)
+    names = tuple(str(name) for name in getattr(values, "columns", ()))
+    return (names if len(names) == array.shape[1] else _numbered(letter, array)), array
+
+
+def _numbered(letter: str, columns: Shaped[np.ndarray, "n k"]) -> tuple[str, ...]:
+    return tuple(f"{letter}{j + 1}" for j in range(columns.shape[1]))
 
 
 def _common_labels(index: pd.Index | None, instrument: Any) -> pd.Index | None:
@@ -228,19 +344,18 @@ def linearmodels_rows(fit: Any) -> FitRows:
     """Rows of a linearmodels IV fit. The model keeps its formula but not the data frame."""
     model = fit.model
     blocks = (model.exog, model.instruments, model.endog)
-    exogenous = tuple(str(name) for block in blocks[:2] for name in block.cols)
-    design = {
-        str(name): column
-        for block in blocks
-        for name, column in zip(block.cols, block.ndarray.T, strict=True)
-    }
     inputs = (model.dependent, *blocks)
     is_labelled = any(isinstance(b.original, pd.DataFrame | pd.Series) for b in inputs)
+    names = tuple(str(name) for block in blocks for name in block.cols)
+    n_exogenous = model.exog.shape[1] + model.instruments.shape[1]
     return FitRows(
         n_rows=model.dependent.shape[0],
         n_dropped=int(np.sum(model.isnull)),
         index=model.dependent.pandas.index if is_labelled else None,
-        design=design,
-        exogenous=exogenous,
+        kept=~np.asarray(model.isnull, bool),
+        design=np.hstack([block.ndarray for block in blocks]),
+        design_names=names,
+        exogenous=tuple(range(n_exogenous)),
         formula=model.formula or None,
+        terms=named_terms(names[:n_exogenous]) if model.formula else (),
     )

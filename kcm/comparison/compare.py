@@ -1,14 +1,16 @@
 """Several tests of one fitted model: names -> table."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from kcm._options import as_generator, did_you_mean, listed
-from kcm.adapters import fit_name, fitted_moment, own_groups, own_kernel
+from kcm.adapters import fit_clusters, fit_name, fitted_moment, own_groups, own_kernel
 from kcm.comparison.entry import Subject
+from kcm.comparison.kernel_rows import KERNEL_TESTS
 from kcm.comparison.record import ComparisonTable
 from kcm.comparison.registry import names, row
-from kcm.exceptions import OptionError
+from kcm.exceptions import DependenceWarning, OptionError
 from kcm.specification import warn_of_dependence
 
 __all__ = ["compare_tests"]
@@ -59,8 +61,9 @@ def compare_tests(
     Warns
     -----
     DependenceWarning
-        When the covariance of the fit allows for clusters or serial correlation: the tests of the
-        table treat the observations as independent.
+        When the covariance of the fit allows for serial correlation, or the data look like a panel:
+        the tests of the table treat the observations as independent. When it allows for clusters
+        and there are rows that do not take them; the tests by kernels do.
 
     Notes
     -----
@@ -86,9 +89,11 @@ def compare_tests(
     """
     chosen, generator = _chosen(tests), as_generator(rng)
     moment = fitted_moment(fit, conditioning)
-    groups = own_groups(fit)
+    groups = fit_clusters(fit)
     if groups is None:
         warn_of_dependence(fit, _ADVICE)
+    elif own_groups(fit) is None:
+        _warn_of_rows_without_clusters(fit, chosen)
     subject = Subject(
         fit=getattr(fit, "_results", fit),
         name=fit_name(fit),
@@ -100,6 +105,19 @@ def compare_tests(
     )
     model = f"{subject.name}, {moment.labels.moment}"
     return ComparisonTable(model, moment.n_obs, tuple(row(name, subject) for name in chosen))
+
+
+def _warn_of_rows_without_clusters(fit: Any, chosen: Sequence[str]) -> None:
+    """Warn of rows that do not take the clusters of the fit's covariance."""
+    without = [name for name in chosen if name not in KERNEL_TESTS]
+    if without:
+        warnings.warn(
+            f"the fit's covariance allows for dependence within clusters (cov_type="
+            f"{fit.cov_type!r}), which {listed(without)} do not take into account; rely on the "
+            "rows by kernels, or call kcm.specification_test.",
+            DependenceWarning,
+            stacklevel=3,
+        )
 
 
 def _chosen(tests: Any) -> list[str]:

@@ -109,12 +109,13 @@ def linear_regression(subject: Subject) -> Regression:
 
 def _of_statsmodels(fit: Any) -> Regression:
     model = fit.model
-    regressors, roots = np.asarray(model.exog, float), np.ones(len(model.endog))
+    roots = np.asarray(model.whiten(np.ones(len(model.endog))), float)
+    used = roots != 0  # rows of weight zero are no observations
     return Regression(
-        outcome=np.asarray(model.wendog, float),
-        design=np.asarray(model.wexog, float),
-        regressors=regressors,
-        root_weights=np.asarray(model.whiten(roots), float),
+        outcome=np.asarray(model.wendog, float)[used],
+        design=np.asarray(model.wexog, float)[used],
+        regressors=np.asarray(model.exog, float)[used],
+        root_weights=roots[used],
         params=np.asarray(fit.params, float),
     )
 

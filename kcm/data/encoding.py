@@ -1,5 +1,6 @@
 """Conditioning variables of any type, as columns of numbers and what each number means."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float64
 from kcm._tables import as_table, column_kind, numeric_column
 from kcm.exceptions import DataError
 
-__all__ = ["Encoded", "encode_column", "encode_frame", "level_names"]
+__all__ = ["Encoded", "encode_column", "encode_frame", "level_names", "repetitions", "select"]
 
 
 class Encoded(NamedTuple):
@@ -131,6 +132,85 @@ def level_names(column: pd.Series) -> tuple[str, ...]:
         return ()
     levels = pd.Categorical(column).remove_unused_categories().categories
     return tuple(str(level) for level in levels)
+
+
+def repetitions(values: Float64[np.ndarray, "n d"], kinds: Sequence[str]) -> dict[int, int]:
+    """Find columns that say nothing beyond an earlier one.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+        Numbers and codes, none of them missing.
+    kinds : sequence of {"continuous", "unordered", "ordered"}
+        What each column holds.
+
+    Returns
+    -------
+    dict of int to int
+        From the position of a column to that of an earlier one: both put the rows into the same
+        or the opposite order, with the same ties, or, where one holds categories without order,
+        into the same cells.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 4.0])
+    >>> repetitions(np.column_stack([x, x**2, x % 2]), ["continuous"] * 3)
+    {1: 0}
+    """
+    found: dict[int, int] = {}
+    orders: dict[bytes, int] = {}
+    cells: dict[bytes, int] = {}
+    for j, kind in enumerate(kinds):
+        order, cell = _order_key(values[:, j]), _cell_key(values[:, j])
+        same = cells.get(cell) if kind == "unordered" else orders.get(order)
+        if same is None and kind != "unordered" and cell in cells:
+            same = cells[cell] if kinds[cells[cell]] == "unordered" else None
+        if same is not None:
+            found[j] = same
+            continue
+        orders.setdefault(order, j)
+        cells.setdefault(cell, j)
+    return found
+
+
+def select(encoded: Encoded, positions: Sequence[int]) -> Encoded:
+    """Return columns by position.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        The columns.
+    positions : sequence of int
+        Which of them.
+
+    Returns
+    -------
+    Encoded
+
+    Examples
+    --------
+    >>> select(encode_frame({"a": [1, 2], "b": [3, 4]}), [1]).names
+    ('b',)
+    """
+    chosen = list(positions)
+    return Encoded(
+        encoded.values[:, chosen],
+        tuple(encoded.names[j] for j in chosen),
+        tuple(encoded.kinds[j] for j in chosen),
+        tuple(encoded.levels[j] for j in chosen),
+    )
+
+
+def _order_key(column: Float64[np.ndarray, " n"]) -> bytes:
+    """Equal for columns whose ranks are the same, or the same from the other end."""
+    ranks = np.unique(column, return_inverse=True)[1]
+    other = ranks.max() - ranks
+    return min(ranks.tobytes(), other.tobytes())
+
+
+def _cell_key(column: Float64[np.ndarray, " n"]) -> bytes:
+    """Equal for columns that are constant on the same sets of rows."""
+    return np.asarray(pd.factorize(column)[0]).tobytes()
 
 
 def _check_levels(levels: pd.Categorical, kind: str, subject: str) -> None:

@@ -1,6 +1,5 @@
 """Formulas: which variables each side mentions, and the design matrices they describe."""
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +10,15 @@ import numpy as np
 import pandas as pd
 
 from kcm._options import check_option
+from kcm._tables import is_text
+from kcm.data.factors import category_column, plain_columns, resolve_in
+from kcm.data.formula_sides import factors_by_side, parse, stages, variables
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [
     "SIDES",
     "Roles",
+    "conditioning_design",
     "design",
     "design_like",
     "factor_texts",
@@ -24,10 +27,6 @@ __all__ = [
 ]
 
 SIDES = ("response", "regressors", "conditioning")
-
-_FORM = "Write it like 'y ~ x1 + x2', or 'y ~ x1 + x2 | z1 + z2' to condition on other variables."
-_FEATURES = {"twosided", "multipart", "multistage"}
-_CONTRASTS = {"contr", "Treatment", "Sum", "Poly", "Helmert", "Diff"}
 
 
 @final
@@ -100,8 +99,8 @@ def formula_variables(formula: str, side: str) -> tuple[str, ...]:
     >>> formula_variables("y ~ x1 + [x2 ~ z1 + z2]", "conditioning")
     ('x1', 'z1', 'z2')
     """
-    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
-    return tuple(dict.fromkeys(name for factor in factors for name in _variables(factor)))
+    factors = factors_by_side(*parse(formula))[check_option(side, SIDES, "side")]
+    return tuple(dict.fromkeys(name for factor in factors for name in variables(factor)))
 
 
 def factor_texts(formula: str, side: str) -> tuple[str, ...]:
@@ -127,7 +126,7 @@ def factor_texts(formula: str, side: str) -> tuple[str, ...]:
     >>> factor_texts("y ~ 1 + np.log(x):z", "regressors")
     ('1', 'np.log(x)', 'z')
     """
-    factors = _factors_by_side(*_parse(formula))[check_option(side, SIDES, "side")]
+    factors = factors_by_side(*parse(formula))[check_option(side, SIDES, "side")]
     return tuple(dict.fromkeys(str(factor.expr) for factor in factors))
 
 
@@ -160,8 +159,8 @@ def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     >>> list(y), list(x)
     (['y'], ['Intercept', 'a'])
     """
-    response, (regressors, *_) = _parse(formula)
-    if _stages(regressors):
+    response, (regressors, *_) = parse(formula)
+    if stages(regressors):
         raise OptionError(
             f"`formula` must not have brackets here; got {formula!r}. Fit the model with "
             "linearmodels and pass the fitted result, or name the instruments after `|`."
@@ -173,6 +172,64 @@ def design(formula: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
             "for example I(answer == 'yes')."
         )
     return pd.DataFrame(left), pd.DataFrame(_evaluate(regressors, table, formula))
+
+
+def conditioning_design(formula: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Evaluate the variables that a formula conditions on.
+
+    Parameters
+    ----------
+    formula : str
+        As for `design`; what follows ``|`` is conditioned on, or else the regressors.
+    table : pandas.DataFrame
+        Complete rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `table` where a factor is a plain function of them, row by row, and the columns
+        to which it is evaluated where it is a category made of numbers (``C(k)``) or looks at
+        other rows (``lag(y)``).
+
+    Raises
+    ------
+    DataError
+        If a factor cannot be evaluated on `table`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"y": [1.0, 2, 4], "x": [3.0, 4, 2]})
+    >>> list(conditioning_design("y ~ np.log(x) + lag(y)", table))
+    ['x', 'lag(y)']
+    """
+    factors = factors_by_side(*parse(formula))["conditioning"]
+    parts = [_conditioning_columns(factor, table, formula) for factor in dict.fromkeys(factors)]
+    columns = {name: part[name] for part in parts for name in part}
+    return pd.DataFrame(columns, index=table.index)
+
+
+def _conditioning_columns(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
+    from formulaic.transforms import TRANSFORMS
+
+    text, names = factor.expr, list(table.columns)
+    category = category_column(text, names)
+    if category is not None and is_text(table[category]):
+        return table[[category]]
+    plain = plain_columns(text, names, resolve_in(TRANSFORMS))
+    if plain is not None:
+        return table[list(plain)]
+    if not variables(factor):
+        return table[[]]
+    return _evaluated_alone(factor, table, formula)
+
+
+def _evaluated_alone(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
+    """Columns of one factor beside a constant, so that a category has one dummy less."""
+    from formulaic.parser.types import Factor, Term
+
+    terms = [Term([Factor("1", eval_method="literal")]), Term([factor])]
+    evaluated = pd.DataFrame(_evaluate(terms, table, formula))
+    return evaluated.drop(columns="Intercept")
 
 
 def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -207,7 +264,7 @@ def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.Data
     """
     from formulaic.errors import DataMismatchWarning
 
-    _, (regressors, *_) = _parse(formula)
+    _, (regressors, *_) = parse(formula)
     spec = _evaluate(regressors, table, formula).model_spec
     with _explained(formula), warnings.catch_warnings():
         # a category that the fit has not seen would pass for the first one
@@ -240,95 +297,15 @@ def regressor_variables(formula: str, table: pd.DataFrame) -> dict[str, tuple[st
     >>> regressor_variables("y ~ a + I(a**2)", pd.DataFrame({"y": [0.0, 0.0], "a": [1.0, 2.0]}))
     {'Intercept': (), 'a': ('a',), 'I(a ** 2)': ('a',)}
     """
-    _, (regressors, *_) = _parse(formula)
+    _, (regressors, *_) = parse(formula)
     matrix = _evaluate(regressors, table, formula)
     return {
         str(matrix.columns[j]): tuple(
-            dict.fromkeys(name for factor in term.factors for name in _variables(factor))
+            dict.fromkeys(name for factor in term.factors for name in variables(factor))
         )
         for term, columns in matrix.model_spec.term_indices.items()
         for j in columns
     }
-
-
-def _parse(formula: object) -> tuple[Any, tuple[Any, ...]]:
-    """Split a formula into the terms left of ``~`` and the one or two parts right of it."""
-    if not isinstance(formula, str):
-        raise OptionError(f"`formula` must be a string; got {type(formula).__name__}. {_FORM}")
-    parsed = _read(formula)
-    response, right = getattr(parsed, "lhs", None), getattr(parsed, "rhs", None)
-    if not response or isinstance(response, tuple):
-        raise OptionError(f"`formula` must have one response left of `~`; got {formula!r}. {_FORM}")
-    parts = right if isinstance(right, tuple) else (right,)
-    if len(parts) > 2 or (len(parts) == 2 and any(map(_stages, parts))):
-        raise OptionError(
-            "`formula` must have at most one `|` right of `~`, and none together with brackets; "
-            f"got {formula!r}. {_FORM}"
-        )
-    return response, parts
-
-
-def _read(formula: str) -> Any:
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-    from formulaic.parser import DefaultFormulaParser
-
-    parser = DefaultFormulaParser(feature_flags=_FEATURES)
-    try:
-        return Formula(formula, _parser=parser, _ordering="none")
-    except (FormulaicError, SyntaxError) as error:
-        reason = _first_line(error).split(". ")[0]
-        raise OptionError(
-            f"`formula` could not be read: {reason}; got {formula!r}. {_FORM}"
-        ) from error
-
-
-def _stages(part: Any) -> tuple[Any, ...]:
-    """List the bracketed ``[endogenous ~ instruments]`` parts."""
-    return tuple(getattr(part, "deps", ()))
-
-
-def _factors_by_side(response: Any, parts: tuple[Any, ...]) -> dict[str, list[Any]]:
-    first, stages = parts[0], _stages(parts[0])
-    endogenous = [factor for stage in stages for factor in _factors(stage.lhs)]
-    fitted = {f"{term}_hat" for stage in stages for term in stage.lhs}
-    terms = first.root if stages else first
-    exogenous = [factor for factor in _factors(terms) if factor.expr not in fitted]
-    instruments = [factor for stage in stages for factor in _factors(stage.rhs)]
-    return {
-        "response": _factors(response),
-        "regressors": exogenous + endogenous,
-        "conditioning": _factors(parts[1]) if len(parts) == 2 else exogenous + instruments,
-    }
-
-
-def _factors(terms: Any) -> list[Any]:
-    return [factor for term in terms for factor in term.factors]
-
-
-def _variables(factor: Any) -> list[str]:
-    """Name the variables of one factor, in the order in which its text mentions them."""
-    from formulaic.parser.types import Factor
-
-    if factor.eval_method is not Factor.EvalMethod.PYTHON:
-        return sorted(factor.required_variables)
-    return sorted(_python_variables(factor), key=lambda name: (_position(name, factor.expr), name))
-
-
-def _python_variables(factor: Any) -> set[str]:
-    from formulaic.utils.variables import Variable, get_required_variables
-
-    # formulaic reports nothing for stateful transforms (bs, poly, center, ...) before a design
-    # matrix is built; read without its namespace, an expression tells all its names
-    found = factor.required_variables | get_required_variables(factor.expr, {})
-    function = Variable.Role.CALLABLE
-    names = {str(v.root) for v in found if "." in v or function not in v.roles}
-    return names - {"np"} - (_CONTRASTS if factor.expr.startswith("C(") else set())
-
-
-def _position(name: str, text: str) -> int:
-    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
-    return found.start() if found else len(text)
 
 
 def _evaluate(terms: Any, table: pd.DataFrame, formula: str) -> Any:

@@ -11,7 +11,13 @@ from jaxtyping import Bool, Float64, Int
 from kcm._options import check_option, listed
 from kcm._tables import as_table, check_distinct, is_text, numeric_column, raw_column
 from kcm._validation import as_columns, as_floats
-from kcm.data.formulas import SIDES, Roles, design, formula_variables
+from kcm.data.formulas import (
+    SIDES,
+    Roles,
+    conditioning_design,
+    design,
+    formula_variables,
+)
 from kcm.data.names import as_names, check_names
 from kcm.data.row_transforms import uses_neighbouring_rows
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
@@ -139,8 +145,8 @@ def _evaluate(
     formula: str, rows: pd.DataFrame
 ) -> tuple[dict[str, Float64[np.ndarray, " n"]], Roles]:
     response, regressors = (_design_columns(part, formula) for part in design(formula, rows))
-    names = formula_variables(formula, "conditioning")
-    conditioning = {name: _conditioning_column(rows[name], formula) for name in names}
+    given = conditioning_design(formula, rows)
+    conditioning = {str(name): _conditioning_column(given[name], formula) for name in given}
     columns = _merged([response, regressors, conditioning], formula)
     return columns, Roles(tuple(response), tuple(regressors), tuple(conditioning))
 

@@ -62,6 +62,9 @@ class MomentLabels:
         Names of the levels behind the codes 0, 1, ... of each conditioning column, in their
         order, none where it holds numbers; by default as a table says. Pictures show them, and
         new points are read by them.
+    notes : tuple of str
+        What a reader of the test has to know on its variables and rows, as sentences without a
+        full stop; the summary ends with them.
 
     Examples
     --------
@@ -76,6 +79,7 @@ class MomentLabels:
     kinds: tuple[str, ...] = ()
     exogenous: bool | None = None
     levels: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @final
