@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist
 
 from kcm.exceptions import DataError, TiedDistancesWarning
-from kcm.kernels import CoordinatewiseMedian, Gaussian, MedianHeuristic
+from kcm.kernels import CityBlockMedian, CoordinatewiseMedian, Gaussian, MedianHeuristic
 from kcm.kernels._median import mean_positive_distance, median_distance
 from kcm.kernels.bandwidth import MAX_ROWS
 
@@ -62,7 +62,18 @@ def test_coordinatewise_median_equals_the_authors(name, reference):
     np.testing.assert_allclose(CoordinatewiseMedian()(x), expected, rtol=1e-14)
 
 
-rules = pytest.mark.parametrize("rule", [MedianHeuristic(), CoordinatewiseMedian()])
+@pytest.mark.parametrize("n", [40, 1_100])
+def test_city_block_median_equals_a_slow_loop(n, rng):
+    x = rng.normal(size=(n, 3)) * [1, 10, 100]
+    z = x / x.std(axis=0)
+    distances = [np.abs(z[i] - z[:i]).sum(axis=1) for i in range(n)]
+    expected = x.std(axis=0) * np.median(np.concatenate(distances))
+    np.testing.assert_allclose(CityBlockMedian()(x), expected, rtol=1e-13)
+
+
+rules = pytest.mark.parametrize(
+    "rule", [MedianHeuristic(), CityBlockMedian(), CoordinatewiseMedian()]
+)
 
 
 @rules

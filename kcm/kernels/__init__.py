@@ -5,7 +5,13 @@ bandwidth is a length in the units of the data, or a rule that finds one.
 """
 
 from kcm.kernels.additive import Additive
-from kcm.kernels.bandwidth import BandwidthRule, CoordinatewiseMedian, MedianHeuristic, RuleOfThumb
+from kcm.kernels.bandwidth import (
+    BandwidthRule,
+    CityBlockMedian,
+    CoordinatewiseMedian,
+    MedianHeuristic,
+    RuleOfThumb,
+)
 from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
 from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
 from kcm.kernels.energy import Energy
@@ -33,6 +39,7 @@ __all__ = [
     "AitchisonAitken",
     "BandwidthRule",
     "Constant",
+    "CityBlockMedian",
     "CoordinatewiseMedian",
     "Energy",
     "Gaussian",
