@@ -18,6 +18,7 @@ from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
+from kcm.null.leading_spectrum import KNOWN
 from kcm.plotting.null_law import draw_null
 from kcm.report import Summary, pvalue_text
 from kcm.reporting import Compared, report_page
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["KCMTestResult", "KernelTest"]
-
-# Relative error of a p-value above which its bound is printed in its place.
-KNOWN = 0.1
 
 
 @final

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+from jaxtyping import config as annotations
 from jaxtyping import install_import_hook
 
 # What one process compiles the others read: workers, later modules and the processes of tests need
@@ -26,6 +28,10 @@ import jax  # noqa: E402
 
 REFERENCE = Path(__file__).parent / "reference"
 MOST_MAPS = 30_000
+# Annotations are checked in so many cases of a test; they say the same of all cases.
+CHECKED_CASES = 2
+CHECKED = pytest.StashKey[bool]()
+CHECKING = not annotations.jaxtyping_disable
 
 # An implicit broadcast or an implicit change of precision is an error in the tests. jax_enable_x64
 # stays at its default (off): the library has to give double precision by itself.
@@ -74,7 +80,7 @@ def forgotten_programs() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check every annotation of kcm at every call, but where time is measured or takes hours.
+    """Check the annotations of kcm, but where time is measured or takes hours.
 
     The hook only reaches modules that are imported after it.
     """
@@ -95,8 +101,20 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(OWN_PROGRAMS, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Check every annotation at every call in the first cases of a test."""
+    if annotations.jaxtyping_disable == item.stash[CHECKED]:
+        annotations.update("jaxtyping_disable", not item.stash[CHECKED])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever lies in tests/performance as a timing."""
+    """Choose where annotations are checked; mark whatever lies in tests/performance as a timing."""
+    cases = Counter[str]()
     for item in items:
+        name = item.nodeid.split("[")[0]
+        cases[name] += 1
+        few_calls = item.get_closest_marker("many_calls") is None
+        item.stash[CHECKED] = few_calls and cases[name] <= CHECKED_CASES and CHECKING
         if "performance" in item.path.relative_to(Path(__file__).parent).parts:
             item.add_marker(pytest.mark.performance)

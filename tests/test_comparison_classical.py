@@ -16,6 +16,8 @@ from statsmodels.stats import diagnostic
 
 import kcm
 
+pytestmark = pytest.mark.many_calls
+
 WAGE = "lwage ~ educ + exper + tenure"
 
 

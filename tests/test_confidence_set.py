@@ -19,6 +19,8 @@ from kcm.estimators import inversion
 from kcm.exceptions import OptionError
 from kcm.null import Asymptotic
 
+pytestmark = pytest.mark.many_calls
+
 mpl.use("Agg")
 
 FORMULA = "y ~ x | z"

@@ -15,6 +15,8 @@ import pytest
 
 import kcm
 
+pytestmark = pytest.mark.many_calls
+
 ROOT = Path(__file__).parent.parent
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

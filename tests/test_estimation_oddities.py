@@ -15,6 +15,8 @@ import kcm
 from kcm.exceptions import DataError, OptionError, SaturatedModelError
 from kcm.kernels import Linear
 
+pytestmark = pytest.mark.many_calls
+
 FORMULA = "y ~ x + w | z + w"
 
 

@@ -15,8 +15,15 @@ from kcm.adapters import fitted_moment
 from kcm.certificate import Certificate
 from kcm.exceptions import DataError
 from kcm.kernels import Gaussian, Laplace
-from kcm.null import LeadingSpectrum, WeightedChiSquare, asymptotic
-from kcm.null.krylov import krylov_spectrum
+from kcm.null import (
+    LeadingSpectrum,
+    WeightedChiSquare,
+    asymptotic,
+    leading_spectrum,
+    tiled_form,
+)
+from kcm.null.form import apply_form
+from kcm.null.krylov import extended, krylov_spectrum, products_with, spectrum_of
 from kcm.null.leading_spectrum import Spectrum
 from kcm.null.weighted_chi_square import saddle_point
 
@@ -84,6 +91,28 @@ def test_krylov_values_are_eigenvalues_within_their_errors(power, rng):
     assert found.cubes == pytest.approx(np.sum(values**3), abs=4 * found.cubes_error + 1e-12)
 
 
+@pytest.mark.parametrize("power", [0.6, 1.5])
+def test_products_that_are_extended_are_those_of_all_columns(power, rng):
+    """Referee: all directions and probes at once."""
+    values, matrix = decaying(rng, power=power)
+    directions, probes = rng.normal(size=(2, 400, 32))
+    squares, columns = float(np.sum(values**2)), []
+
+    def apply(v):
+        columns.append(v.shape[1])
+        return matrix @ v
+
+    draft = products_with(apply, directions[:, :20], probes[:, :12])
+    found = spectrum_of(extended(apply, draft, directions[:, 20:], probes[:, 12:]), squares)
+    n_columns = sum(columns)
+    every = krylov_spectrum(apply, np.hstack([directions, probes]), squares, 32)
+    assert n_columns == sum(columns) - n_columns
+    np.testing.assert_allclose(found.leading, every.leading, rtol=1e-10)
+    assert found.cubes == pytest.approx(every.cubes, rel=1e-10)
+    assert found.cubes_error == pytest.approx(every.cubes_error, rel=1e-8)
+    assert found.fourths_rest == pytest.approx(every.fourths_rest, rel=1e-8)
+
+
 @pytest.mark.parametrize("power", [0.6, 1.0, 2.0])
 def test_the_tail_is_that_of_all_eigenvalues_within_its_interval(power, rng):
     values, matrix = decaying(rng, power=power)
@@ -147,6 +176,24 @@ def compare(moment, kernel, groups=None, rtol=0.1):
 def test_by_tiles_the_law_is_that_of_all_eigenvalues(d, kernel, groups, rng, monkeypatch):
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)
     compare(fit(rng, 700, d), kernel, groups)
+
+
+@pytest.mark.parametrize(("tolerated", "n_passes"), [(0.1, 3), (1e-9, 6)])
+def test_more_products_are_made_where_few_leave_the_pvalue_open(
+    tolerated, n_passes, rng, monkeypatch
+):
+    calls = []
+
+    def counted(contraction, codes, v):
+        calls.append(v.shape[1])
+        return apply_form(contraction, codes, v)
+
+    monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)
+    monkeypatch.setattr(tiled_form, "apply_form", counted)
+    monkeypatch.setattr(leading_spectrum, "KNOWN", tolerated)
+    kcm.KCMTest(Gaussian(1.0)).run(fit(rng, 700, 2))
+    assert len(calls) == n_passes
+    assert sum(calls) == (3 * 32 + 2 * 16 if n_passes == 3 else 3 * 64 + 2 * 64)
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ from kcm.null.form import form_matrix
 from kcm.null.low_rank_form import size_of
 from kcm.residual_bounds import residual_bounds
 
+pytestmark = pytest.mark.many_calls
+
 KERNEL = Gaussian(1.0)
 
 

@@ -50,7 +50,7 @@ def naive(x, y, z, new):
 ESTIMATORS = {"RKHSIV": rkhs, "2SLS": two_stage, "kernel ridge": naive}
 
 
-def mean_squared_errors(g, n=2_000, n_replications=20):
+def mean_squared_errors(g, n=2_000, n_replications=6):
     errors = {name: [] for name in ESTIMATORS}
     for replication in range(n_replications):
         rng = np.random.default_rng([n, replication])
@@ -70,7 +70,7 @@ def test_nonlinear_functions_are_found_better_than_by_others(name):
 
 
 def test_a_linear_function_is_left_to_two_stage_least_squares():
-    means = mean_squared_errors(FUNCTIONS["linear"], n_replications=10)
+    means = mean_squared_errors(FUNCTIONS["linear"])
     assert means["2SLS"] < means["RKHSIV"] < means["kernel ridge"]
 
 
@@ -94,8 +94,8 @@ def rejection_rates(g, n, n_replications):
 @pytest.mark.filterwarnings("ignore::kcm.exceptions.RegularizationBiasWarning")
 @pytest.mark.parametrize("name", ["sin", "step"])
 def test_size_is_roughly_right(name):
-    """Nominal 5 %, 300 replications: regularisation bias is not accounted for, and it shows."""
-    rates = rejection_rates(FUNCTIONS[name], 200, 300)
+    """Nominal 5 %, 150 replications: regularisation bias is not accounted for, and it shows."""
+    rates = rejection_rates(FUNCTIONS[name], 200, 150)
     assert 0.02 <= rates["chosen"] <= 0.12, rates
     assert 0.02 <= rates["tenth"] <= 0.10, rates
     assert rates["chosen, narrow"] <= 0.2, rates

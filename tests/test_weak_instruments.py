@@ -23,6 +23,8 @@ from kcm.exceptions import OptionError, UnsupportedModelError, WeakInstrumentsWa
 from kcm.low_rank import low_rank_factor
 from kcm.moments import MomentValues
 
+pytestmark = pytest.mark.many_calls
+
 N = 60
 FORMULA = "y ~ x + w | z + w"
 FAST = kcm.Asymptotic(method="cumulants")

@@ -6,13 +6,22 @@ where the Rayleigh-Ritz values are leading eigenvalues of A (Saad 2011, chapter 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from kcm.null.leading_spectrum import Spectrum
 
-__all__ = ["known_spectrum", "krylov_spectrum"]
+__all__ = [
+    "Products",
+    "extended",
+    "known_spectrum",
+    "krylov_spectrum",
+    "products_with",
+    "spectrum_of",
+]
 
 # Directions of A Q beyond Q that are smaller than this share of A Q are rounding.
 DEPENDENT = 1e-7
@@ -20,6 +29,27 @@ DEPENDENT = 1e-7
 SAFETY = 2.0
 
 Apply = Callable[[Float[np.ndarray, "m r"]], Float[np.ndarray, "m r"]]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Products:
+    """What products with a symmetric matrix A find.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (m, k)
+        Q, orthonormal columns.
+    rest : ndarray of shape (m, z)
+        Probes without their part along Q.
+    image, twice : ndarray of shape (m, k + z)
+        A and A A times Q, and then times the probes.
+    """
+
+    basis: Float[np.ndarray, "m k"]
+    rest: Float[np.ndarray, "m z"]
+    image: Float[np.ndarray, "m r"]
+    twice: Float[np.ndarray, "m r"]
 
 
 def krylov_spectrum(
@@ -37,21 +67,66 @@ def krylov_spectrum(
         tr A^2.
     n_directions : int
     """
-    basis = np.linalg.qr(apply(probes[:, :n_directions]))[0]
-    rest = probes[:, n_directions:]
-    rest = rest - basis @ (basis.T @ rest)
+    directions, others = np.split(probes, [n_directions], axis=1)
+    return spectrum_of(products_with(apply, directions, others), squares)
+
+
+def products_with(
+    apply: Apply, directions: Float[np.ndarray, "m k"], probes: Float[np.ndarray, "m z"]
+) -> Products:
+    """Return the products with A of a basis of A times the directions, and of the probes."""
+    basis = np.linalg.qr(apply(directions))[0]
+    rest = _beyond(basis, probes)
     image = apply(np.hstack([basis, rest]))
+    return Products(basis, rest, image, apply(image))
+
+
+def extended(
+    apply: Apply,
+    found: Products,
+    directions: Float[np.ndarray, "m k"],
+    probes: Float[np.ndarray, "m z"],
+) -> Products:
+    """Return the products of more directions and probes, those that are there not made again.
+
+    A probe z that loses its part along the new N becomes z - N N'z, and A z becomes
+    A z - (A N) N'z.
+    """
+    new = np.linalg.qr(_beyond(found.basis, _beyond(found.basis, apply(directions))))[0]
+    basis = np.hstack([found.basis, new])
+    image = apply(np.hstack([new, _beyond(basis, probes)]))
     twice = apply(image)
-    k = basis.shape[1]
+    k, n_new, along = found.basis.shape[1], new.shape[1], new.T @ found.rest
+
+    def joined(
+        before: Float[np.ndarray, "m r"], after: Float[np.ndarray, "m s"]
+    ) -> Float[np.ndarray, "m l"]:
+        added, others = np.split(after, [n_new], axis=1)
+        return np.hstack([before[:, :k], added, before[:, k:] - added @ along, others])
+
+    rest = np.hstack([found.rest - new @ along, _beyond(basis, probes)])
+    return Products(basis, rest, joined(found.image, image), joined(found.twice, twice))
+
+
+def spectrum_of(found: Products, squares: float) -> Spectrum:
+    """Return what some products say of the eigenvalues of A; `squares` is tr A^2."""
+    image, twice, k = found.image, found.twice, found.basis.shape[1]
     forms = np.sum(image * twice, axis=0)
     cubes = float(forms[:k].sum() + forms[k:].mean())
     error = float(forms[k:].std(ddof=1) / np.sqrt(len(forms) - k))
-    space, moved = _krylov_space(basis, image[:, :k], twice[:, :k])
+    space, moved = _krylov_space(found.basis, image[:, :k], twice[:, :k])
     values, vectors = np.linalg.eigh(space.T @ moved)
     distances = np.linalg.norm(moved @ vectors - space @ (vectors * values), axis=0)
-    outside = twice[:, k:] - space @ (space.T @ twice[:, k:])
+    outside = _beyond(space, twice[:, k:])
     fourths = SAFETY * float(np.mean(np.sum(outside**2, axis=0)))
     return known_spectrum(values, distances, (squares, cubes), error, (fourths, fourths**0.25))
+
+
+def _beyond(
+    basis: Float[np.ndarray, "m k"], columns: Float[np.ndarray, "m z"]
+) -> Float[np.ndarray, "m z"]:
+    """Return columns without their part along an orthonormal basis."""
+    return columns - basis @ (basis.T @ columns)
 
 
 def known_spectrum(

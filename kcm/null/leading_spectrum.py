@@ -19,6 +19,8 @@ LEAST_SKEWNESS = 1e-4
 NO_REST = 1e-12
 # Below this the series of the logarithm is its first term.
 SMALL = 1e-3
+# Largest relative error of a probability that is known.
+KNOWN = 0.1
 # Points at which the characteristic function is looked at.
 N_FREQUENCIES = 400
 # What the saddle point leaves of the effect of a change, of first order only, on a tail.
@@ -143,6 +145,12 @@ class LeadingSpectrum(NullDistribution):
             return low, high
         least, most = _tail_interval(self.spectrum, law, x, pvalue)
         return max(low, least), min(high, most)
+
+    def knows(self, t: float) -> bool:
+        """Tell whether the error of P(T >= t) is known to be at most 10 %."""
+        pvalue = self.pvalue(t)
+        low, high = self.computation_interval(t, pvalue)
+        return max(pvalue - low, high - pvalue) <= KNOWN * pvalue
 
     def describe(self) -> str:
         """Return the law in a few words."""
