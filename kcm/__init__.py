@@ -7,6 +7,7 @@
 True
 """
 
+from importlib import import_module
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -133,8 +134,26 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
 )
 
 
+# Packages of which the reference has a name, as in kcm.comparison.names().
+_PACKAGES = frozenset(
+    {
+        "adapters",
+        "combination",
+        "comparison",
+        "data",
+        "embedding",
+        "estimators",
+        "moments",
+        "null",
+        "size_check",
+    }
+)
+
+
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is asked for."""
+    """Import a public name, or a package, when it is asked for."""
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return resolve_name(_PLACES[name])

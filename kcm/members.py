@@ -16,6 +16,7 @@ from kcm import computation
 from kcm._variation import rows_by_value
 from kcm.combination import combined_pvalues
 from kcm.computation import Computation, Outcome, Problem, left_open, open_levels, released
+from kcm.kernels.words import kernel_words
 from kcm.landmarks import COLUMN_ROUNDING, Landmarks, choose_landmarks
 from kcm.low_rank import low_rank_factor
 from kcm.low_rank_gram import factored
@@ -81,16 +82,16 @@ def _within_budget(problems: Sequence[Problem], how: Computation, state: Any) ->
     exact = _most_demanding(problems, n_exact)
     spans = {k: _span(problems, k, tolerance) for k in range(len(problems)) if k not in exact}
     left_out = _left_out({k: _share(span) for k, span in spans.items()}, len(problems))
-    outcomes, notes = [], list[str]()
+    outcomes, notes, names = [], list[str](), problems[0].moment.labels.conditioning
     for k, problem in enumerate(problems):
         if k in left_out:
-            notes.append(_left_out_note(spans[k]))
+            notes.append(_left_out_note(spans[k], names))
             continue
         if k in exact:
             outcomes.append(_exact(problem, state))
         else:
             outcomes.append(_low_rank(problem, spans[k], tolerance, len(problems), state))
-    return Members(tuple(outcomes), (*_how_notes(outcomes, tolerance), *notes))
+    return Members(tuple(outcomes), (*_how_notes(outcomes, tolerance, names), *notes))
 
 
 def _n_exact(problems: Sequence[Problem]) -> int:
@@ -169,27 +170,30 @@ def _verified(found: Members, problems: Sequence[Problem], state: Any) -> Member
     return Members(outcomes, (*found.notes, f'{opened}; method="exact" settles it'))
 
 
-def _how_notes(outcomes: Sequence[Outcome], tolerance: float) -> tuple[str, ...]:
+def _how_notes(
+    outcomes: Sequence[Outcome], tolerance: float, names: Sequence[str]
+) -> tuple[str, ...]:
     """Say how each kernel was computed, and what more can be done."""
     shares = [outcome.certificate.residual_share for outcome in outcomes]
     advice = (
         f"more than the tolerance {tolerance:g} of a trace is left out, by statistic and law "
         'alike: raise `memory_limit`, or use method="exact"',
     )
-    told = "; ".join(_how(outcome) for outcome in outcomes)
+    told = "; ".join(_how(outcome, names) for outcome in outcomes)
     return (told, *(advice if max(shares) > tolerance else ()))
 
 
-def _how(outcome: Outcome) -> str:
-    name, certificate = repr(outcome.contraction.kernel), outcome.certificate
+def _how(outcome: Outcome, names: Sequence[str]) -> str:
+    name = f"kernel {kernel_words(outcome.contraction.kernel, names)}"
+    certificate = outcome.certificate
     if certificate.rank is None:
         return f"{name}: all pairs"
     return f"{name}: rank {certificate.rank:,}, {certificate.residual_share:.2g} left out"
 
 
-def _left_out_note(span: Landmarks) -> str:
+def _left_out_note(span: Landmarks, names: Sequence[str]) -> str:
     return (
-        f"{span.kernel!r} is not part of this test: a factor of rank {span.chosen.rank:,} sees "
+        f"kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank {span.chosen.rank:,} sees "
         f"{1 - _share(span):.2g} of it, and all pairs are beyond the work of "
         f"{computation.EXACT_WORK:g} products for all kernels"
     )

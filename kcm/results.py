@@ -15,14 +15,21 @@ from kcm.combination import PENALIZED, KernelTest, Settings
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
+from kcm.kernels.words import kernel_words
 from kcm.moments import FittedMoment
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
-from kcm.null.leading_spectrum import KNOWN
+from kcm.plotting.members import draw_members
 from kcm.plotting.null_law import draw_null
 from kcm.report import Summary, pvalue_text
 from kcm.reporting import Compared, report_page
-from kcm.reporting.words import critical_text, dropped_text, interval_row
+from kcm.reporting.words import (
+    critical_text,
+    decision,
+    dropped_text,
+    interval_row,
+    pvalue_words,
+)
 from kcm.size_check import SizeCheck, Subject, check_size
 
 if TYPE_CHECKING:
@@ -131,6 +138,9 @@ class KCMTestResult:
     def plot_null(self, level: float = 0.05, ax: Any = None) -> Any:
         """Plot the null law, with the critical value and the statistic.
 
+        Of several kernels whose p-values are combined: their p-values on a line, and the one that
+        they make.
+
         Parameters
         ----------
         level : float
@@ -149,8 +159,19 @@ class KCMTestResult:
         """
         law, words = self.null_distribution, (self._statistic_words(), self.null_hypothesis)
         draws = law.draws if isinstance(law, BootstrapDistribution) else None
+        if draws is None and len(self.kernel_tests) > 1:
+            return self._plot_members(level, ax)
         critical = law.critical_value(level)
         return draw_null(law, draws, self.statistic, self.pvalue, (critical, level), words, ax)
+
+    def _plot_members(self, level: float, ax: Any) -> Any:
+        check_level(level)
+        names = [self._kernel_words(test.kernel) for test in self.kernel_tests]
+        pvalues = [test.pvalue for test in self.kernel_tests]
+        together = f"all {len(names)} kernels"
+        return draw_members(
+            names, pvalues, (together, self.pvalue), level, self.null_hypothesis, ax
+        )
 
     def plot_witness(
         self,
@@ -282,7 +303,7 @@ class KCMTestResult:
         OptionError
             When `level` is not in (0, 1).
         """
-        critical = self.null_distribution.critical_value(level)
+        critical, method = self.null_distribution.critical_value(level), self.certificate.method
         rows = (
             ("Null hypothesis", self.null_hypothesis),
             ("Alternative", self.alternative),
@@ -293,10 +314,13 @@ class KCMTestResult:
             *method_rows(self.certificate),
             *self._statistic_rows(),
             (f"Critical value ({level:.3g})", critical_text(critical)),
-            ("p-value", _pvalue_words(self.pvalue, self.certificate)),
+            ("p-value", pvalue_words(self.pvalue, method, self.certificate.pvalue_interval)),
             *interval_row(self._pvalue_interval()),
         )
-        notes = (self._verdict(level), *(f"{note}." for note in self.certificate.notes))
+        notes = (
+            decision(self.pvalue, level, self.conditioning_names),
+            *(f"{note}." for note in self.certificate.notes),
+        )
         return Summary("Kernel conditional moment test", rows, notes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -342,16 +366,19 @@ class KCMTestResult:
 
     def _kernel_rows(self) -> tuple[tuple[str, str], ...]:
         if len(self.kernel_tests) == 1:
-            return (("Kernel", repr(self.kernel)),)
+            return (("Kernel", self._kernel_words(self.kernel)),)
         leading = next(k for k, t in enumerate(self.kernel_tests, 1) if t.kernel is self.kernel)
         word = "chosen" if self.statistic_name == PENALIZED else "smallest p"
         return tuple(
             (
                 f"Kernel {k}: p = {pvalue_text(one.pvalue)}",
-                f"{one.kernel!r}{f' ({word})' if k == leading else ''}",
+                f"{self._kernel_words(one.kernel)}{f' ({word})' if k == leading else ''}",
             )
             for k, one in enumerate(self.kernel_tests, start=1)
         )
+
+    def _kernel_words(self, kernel: Kernel) -> str:
+        return kernel_words(kernel, self.conditioning_names)
 
     def _statistic_rows(self) -> tuple[tuple[str, str], ...]:
         words, value = self._statistic_words(), f"{self.statistic:.6g}"
@@ -366,15 +393,6 @@ class KCMTestResult:
     def _pvalue_interval(self) -> tuple[float, float] | None:
         return self.null_distribution.pvalue_interval(self.statistic)
 
-    def _verdict(self, level: float) -> str:
-        names = ", ".join(self.conditioning_names)
-        if self.pvalue <= level:
-            return f"Rejected at level {level:.3g}: the residual's mean given {names} is not zero."
-        return (
-            f"Not rejected at level {level:.3g}: "
-            f"no sign that the residual's mean given {names} differs from zero."
-        )
-
 
 def _data_removed() -> DataError:
     return DataError("this result holds no data: `remove_data` was called. Run the test again.")
@@ -386,12 +404,3 @@ def _check_comparison(comparison: Any) -> None:
         raise OptionError(
             f"`comparison` must be the table that kcm.compare_tests(fit) returns; got {told}."
         )
-
-
-def _pvalue_words(pvalue: float, certificate: Certificate) -> str:
-    """Write the p-value, or its bound where the computation may be off by more than 10 %."""
-    low, high = certificate.pvalue_interval
-    known = high <= (1 + KNOWN) * pvalue and low >= (1 - KNOWN) * pvalue
-    if certificate.method != "exact" or known:
-        return pvalue_text(pvalue)
-    return f"< {pvalue_text(high)}"

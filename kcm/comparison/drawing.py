@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kcm._optional import optional_module
+from kcm.plotting.axes import LINE, new_axes
+from kcm.plotting.text import legend, name_axes, name_places, set_title
 
 __all__ = ["draw"]
 
@@ -53,28 +54,23 @@ def draw(
     OptionError
         When matplotlib is not installed.
     """
-    pyplot = optional_module("matplotlib.pyplot", "plots", "a plot")
-    axes = _new_axes(pyplot, len(names)) if ax is None else ax
+    axes = new_axes(ax, (6.4, 2.3 + 0.3 * len(names)))
     _draw_levels(axes)
     rows = np.arange(len(names))
     for kind in _MARKS:
         _draw_marks(axes, rows, pvalues, np.array([one == kind for one in kinds]), kind)
     _say_what_is_missing(axes, rows[np.isnan(pvalues)])
     axes.set(xscale="log", xlim=(_SMALLEST / 2, 1.4), ylim=(len(names) - 0.5, -0.5))
-    axes.set(xlabel="p-value", title=title)
-    axes.set_yticks(rows, names)
-    _explain(axes)
+    name_axes(axes, "p-value")
+    set_title(axes, title)
+    name_places(axes, "y", rows, names)
+    legend(axes)
     return axes
-
-
-def _new_axes(pyplot: Any, n_rows: int) -> Any:
-    size = (8.5, 1.2 + 0.3 * n_rows)
-    return pyplot.subplots(figsize=size, layout="constrained")[1]
 
 
 def _draw_levels(ax: Any) -> None:
     for level, style in _LEVELS.items():
-        ax.axvline(level, color="black", linestyle=style, linewidth=0.8, label=f"{level:.2f}")
+        ax.axvline(level, color=LINE, linestyle=style, linewidth=0.8, label=f"level {level:.2f}")
 
 
 def _draw_marks(
@@ -96,7 +92,3 @@ def _draw_marks(
 def _say_what_is_missing(ax: Any, rows: np.ndarray) -> None:
     for row in rows:
         ax.text(_SMALLEST, row, "not computed", va="center", fontsize="small", color="0.35")
-
-
-def _explain(ax: Any) -> None:
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small", frameon=False)

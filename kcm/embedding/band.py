@@ -68,6 +68,11 @@ class WitnessBand:
         """Where the band does not contain zero."""
         return (self.lower > 0) | (self.upper < 0)
 
+    @property
+    def fitted_exactly(self) -> Bool[np.ndarray, "m q"]:
+        """Where the estimate of theta absorbs all that the kernel sees: the value is rounding."""
+        return np.isnan(self.lower) & (self.density > 0)[:, None]
+
     def to_frame(self) -> "pd.DataFrame":
         """Return one row per point and component: variables, component, value, lower, upper."""
         import pandas as pd

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from kcm.computation import Outcome
 from kcm.embedding.projections import Projections
 from kcm.exceptions import SaturatedModelError
-from kcm.plotting.shares import draw_shares
+from kcm.plotting.shares import EXACT, draw_shares
 from kcm.report import Grid, pvalue_text
 
 __all__ = ["Contributions", "KernelOfVariables", "contributions", "holm"]
@@ -25,10 +25,13 @@ class KernelOfVariables(NamedTuple):
     excess : float
         The statistic less its mean under the null.
     pvalue : float
+    fitted_exactly : bool
+        Whether the model fits the mean at each value of the variables.
     """
 
     excess: float
     pvalue: float
+    fitted_exactly: bool
 
     @classmethod
     def found(cls, test: Callable[[], Outcome]) -> "KernelOfVariables":
@@ -36,10 +39,10 @@ class KernelOfVariables(NamedTuple):
         try:
             outcome = test()
         except SaturatedModelError:
-            return cls(0.0, 1.0)
+            return cls(0.0, 1.0, True)
         # of the weighted chi-square or the Pearson III law
         law: Any = outcome.law
-        return cls(outcome.contraction.statistic - float(law.mean), outcome.pvalue)
+        return cls(outcome.contraction.statistic - float(law.mean), outcome.pvalue, False)
 
 
 @final
@@ -57,7 +60,8 @@ class Contributions:
         with the kernel of that variable alone; `pvalue` and `pvalue_adjusted`: of the test with
         that kernel, and adjusted for the number of variables (Holm); `pvalue_without` and
         `pvalue_without_adjusted`: of the test with the kernel of all the other variables, NaN
-        where there is no other.
+        where there is no other. `fitted_exactly`: the model fits the mean at each value of the
+        variable, which then has a share of 0 and p = 1.
 
     Examples
     --------
@@ -86,10 +90,7 @@ class Contributions:
     def summary(self) -> Grid:
         """Return the table of the variables for reading."""
         headers = "Variable", "Share", "p, alone", "adjusted", "p, without", "adjusted"
-        rows = tuple(
-            (str(name), f"{row['share']:.3f}", *(pvalue_text(row[c]) for c in _PVALUES))
-            for name, row in self.variables.iterrows()
-        )
+        rows = tuple(_cells(str(name), row) for name, row in self.variables.iterrows())
         note = (
             "Alone: the kernel sees this variable only. Without: it sees all others. p-values are "
             "adjusted for the number of variables by Holm's rule."
@@ -115,10 +116,18 @@ class Contributions:
         """
         table = self.variables
         shares, adjusted = table["share"].to_numpy(), table["pvalue_adjusted"].to_numpy()
-        return draw_shares([str(name) for name in table.index], shares, adjusted, ax)
+        exact = table["fitted_exactly"].to_numpy(bool)
+        return draw_shares([str(name) for name in table.index], shares, adjusted, exact, ax)
 
 
-_PVALUES = "pvalue", "pvalue_adjusted", "pvalue_without", "pvalue_without_adjusted"
+def _cells(name: str, row: pd.Series) -> tuple[str, ...]:
+    alone, without = (
+        [pvalue_text(row[column]) for column in (key, f"{key}_adjusted")]
+        for key in ("pvalue", "pvalue_without")
+    )
+    if row["fitted_exactly"]:
+        return name, "none", EXACT, EXACT, *without
+    return name, f"{row['share']:.3f}", *alone, *without
 
 
 def contributions(
@@ -149,6 +158,7 @@ def contributions(
         "pvalue_adjusted": holm(pvalues),
         "pvalue_without": without,
         "pvalue_without_adjusted": holm(without),
+        "fitted_exactly": np.array([one.fitted_exactly for one in alone]),
     }
     terms = found.terms - found.bias
     own = {"contribution": terms, "share": _shares(terms)}

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from kcm.embedding.band import WitnessBand
 from kcm.exceptions import OptionError
 from kcm.moments import MomentLabels
-from kcm.plotting.witness import Scatter, draw_bars, draw_line, draw_map
+from kcm.plotting.witness import Scatter, draw_bars, draw_line, draw_map, draw_sentence
+from kcm.plotting.words import residual_words
 
 if TYPE_CHECKING:
     from kcm.embedding.embedding import ConditionalMomentEmbedding
@@ -63,20 +64,26 @@ def _draw_line(
     moment = embedding.moment
     points, shown = _axis(moment.conditioning[:, 0], LINE_POINTS), _shown(moment.n_obs)
     band = embedding.band(points, level, rng).over_density()
+    words = _words(labels := moment.labels, component, moment.n_components)
+    if band.fitted_exactly[:, component].all():
+        return draw_sentence(_exactly(labels), words[2], ax)
     values, ends = _of_component(band, component)
     told = "residuals" if len(shown) == moment.n_obs else f"{len(shown):,} of the residuals"
     scatter = Scatter(moment.conditioning[shown, 0], moment.residuals[shown, component], told)
-    return draw_line(points, values, ends, scatter, _words(moment.labels), level, ax)
+    return draw_line(points, values, ends, scatter, words, level, ax)
 
 
 def _draw_bars(
     embedding: "ConditionalMomentEmbedding", component: int, level: float, rng: Any, ax: Any
 ) -> Any:
-    labels = embedding.moment.labels
-    codes = np.unique(embedding.moment.conditioning[:, 0])
+    moment, labels = embedding.moment, embedding.moment.labels
+    codes = np.unique(moment.conditioning[:, 0])
     band = embedding.band(codes, level, rng).over_density()
+    words = _words(labels, component, moment.n_components)
+    if band.fitted_exactly[:, component].all():
+        return draw_sentence(_exactly(labels), words[2], ax)
     names = [labels.levels[0][int(c)] if labels.levels[0] else f"{c:g}" for c in codes]
-    return draw_bars(names, *_of_component(band, component), _words(labels), level, ax)
+    return draw_bars(names, *_of_component(band, component), words, level, ax)
 
 
 def _draw_map(
@@ -89,11 +96,14 @@ def _draw_map(
     data = moment.conditioning[shown]
     near = embedding.density(points) >= np.quantile(embedding.density(data), SPARSE)
     band = embedding.band(points[near], level, rng, MAP_DRAWS).over_density()
+    residual, title = _words(moment.labels, component, moment.n_components)[1:]
+    if band.fitted_exactly[:, component].all():
+        return draw_sentence(_exactly(moment.labels), title, ax)
     values, excludes = np.full(len(points), np.nan), np.zeros(len(points), bool)
     values[near], excludes[near] = band.values[:, component], band.excludes_zero[:, component]
     shape = (MAP_POINTS, MAP_POINTS)
     first, second = moment.labels.conditioning
-    words = first, second, moment.labels.moment, _title(moment.labels)
+    words = first, second, residual, title
     surface = values.reshape(shape), excludes.reshape(shape)
     return draw_map((grid[0], grid[1]), *surface, (data[:, 0], data[:, 1]), words, level, ax)
 
@@ -118,12 +128,15 @@ def _shown(n: int) -> Int[np.ndarray, " k"]:
     return np.sort(np.random.default_rng(SEED).choice(n, SHOWN, replace=False))
 
 
-def _words(labels: MomentLabels) -> tuple[str, str, str]:
-    return labels.conditioning[0], labels.moment, _title(labels)
+def _words(labels: MomentLabels, component: int, n_components: int) -> tuple[str, str, str]:
+    """Return the first variable, the residual and the title."""
+    residual, names = residual_words(labels.moment, component, n_components), labels.conditioning
+    return names[0], residual, f"Mean {residual} given {' and '.join(names)}"
 
 
-def _title(labels: MomentLabels) -> str:
-    return f"Mean of {labels.moment} given {', '.join(labels.conditioning)}"
+def _exactly(labels: MomentLabels) -> str:
+    whose = "this variable's" if len(labels.conditioning) == 1 else "these variables'"
+    return f"{whose} cells are fitted exactly"
 
 
 def chosen_variables(variables: str | Sequence[str] | None, labels: MomentLabels) -> list[str]:

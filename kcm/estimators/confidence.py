@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from kcm._optional import optional_module
 from kcm.exceptions import OptionError
+from kcm.plotting.axes import BAND, LINE, new_axes
+from kcm.plotting.text import name_axes, set_title
 from kcm.report import Summary
 
 __all__ = ["ConfidenceSet"]
@@ -151,8 +152,7 @@ class ConfidenceSet:
         OptionError
             When matplotlib is not installed.
         """
-        pyplot = optional_module("matplotlib.pyplot", "plots", "a plot")
-        axes = pyplot.subplots()[1] if ax is None else ax
+        axes = new_axes(ax)
         return _plot_curve(self, axes) if len(self.names) == 1 else _plot_region(self, axes)
 
 
@@ -171,18 +171,14 @@ def _plot_curve(region: ConfidenceSet, ax: Any) -> Any:
     p = np.append(region.pvalues, np.full(len(ends), 1 - region.level))
     order = np.argsort(x)
     low, high = _window(region)
-    ax.plot(x[order], p[order], color="black", linewidth=1.2)
-    ax.axhline(1 - region.level, color="black", linestyle="--", linewidth=0.8)
+    ax.plot(x[order], p[order], color=LINE, linewidth=1.2)
+    ax.axhline(1 - region.level, color=LINE, linestyle="--", linewidth=0.8)
     for left, right in region.intervals:
-        ax.axvspan(max(left, low), min(right, high), color="0.85", zorder=0)
-    ax.axvline(region.estimate[0], color="black", linestyle=":", linewidth=0.8)
-    ax.set(
-        xlabel=region.names[0],
-        ylabel="p-value",
-        xlim=(low, high),
-        ylim=(0, 1.02),
-        title=f"{region.level:.4g} confidence set",
-    )
+        ax.axvspan(max(left, low), min(right, high), color=BAND, zorder=0)
+    ax.axvline(region.estimate[0], color=LINE, linestyle=":", linewidth=0.8)
+    ax.set(xlim=(low, high), ylim=(0, 1.02))
+    name_axes(ax, region.names[0], "p-value")
+    set_title(ax, f"{region.level:.4g} confidence set")
     return ax
 
 
@@ -205,11 +201,8 @@ def _plot_region(region: ConfidenceSet, ax: Any) -> Any:
     mesh = ax.contourf(first, second, surface, levels=10, cmap="Greys", vmin=0, vmax=1)
     ax.figure.colorbar(mesh, ax=ax, label="p-value")
     if not region.is_empty and np.nanmin(surface) < 1 - region.level:
-        ax.contour(first, second, surface, levels=[1 - region.level], colors="black")
-    ax.plot(*region.estimate, "o", markerfacecolor="white", markeredgecolor="black")
-    ax.set(
-        xlabel=region.names[0],
-        ylabel=region.names[1],
-        title=f"{region.level:.4g} confidence set",
-    )
+        ax.contour(first, second, surface, levels=[1 - region.level], colors=LINE)
+    ax.plot(*region.estimate, "o", markerfacecolor="white", markeredgecolor=LINE)
+    name_axes(ax, region.names[0], region.names[1])
+    set_title(ax, f"{region.level:.4g} confidence set")
     return ax

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.null import NullDistribution
-from kcm.plotting.axes import BAND, LINE, legend, new_axes
+from kcm.plotting.axes import BAND, LINE, new_axes
+from kcm.plotting.text import legend, name_axes, set_title
 from kcm.report import pvalue_text
 
 __all__ = ["draw_null"]
@@ -15,7 +16,7 @@ __all__ = ["draw_null"]
 POINTS = 120
 # The law is drawn between these upper-tail probabilities.
 ENDS = (0.998, 0.0005)
-# No farther from the quartiles than so many of their distances: a Cauchy law has no tails to show.
+# No farther from the quartiles than so many of their distances: far tails leave nothing to be seen.
 REACH = 12.0
 # A statistic farther out than this many widths of the law stands at the edge, as an arrow.
 FARTHEST = 2.0
@@ -69,7 +70,8 @@ def draw_null(
         told = f"critical value ({level:.3g})"
         axes.axvline(value, color=LINE, linestyle="--", linewidth=1.0, label=told)
     _draw_statistic(axes, statistic, pvalue, low, high)
-    axes.set(xlabel=f"statistic ({words[0]})", ylabel="density", title=f"Null law of {words[1]}")
+    name_axes(axes, f"statistic ({words[0]})", "density")
+    set_title(axes, f"Null law of {words[1]}")
     axes.set_ylim(bottom=0)
     legend(axes)
     return axes

@@ -4,23 +4,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from kcm.plotting.axes import new_axes
+from kcm.plotting.axes import LINE, MARKED, new_axes
+from kcm.plotting.text import name_axes, name_places, set_title
 from kcm.report import pvalue_text
 
-__all__ = ["draw_shares"]
+__all__ = ["EXACT", "draw_shares"]
 
 LEVEL = 0.05
+EXACT = "fitted exactly"
 
 
 def draw_shares(
     names: Sequence[str],
     shares: Float[np.ndarray, " d"],
     pvalues: Float[np.ndarray, " d"],
+    exact: Bool[np.ndarray, " d"],
     ax: Any = None,
 ) -> Any:
-    """Draw one bar per variable, the first on top; filled where p is at most .05.
+    """Draw one bar per variable with a share, the first on top; filled where p is at most .05.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ def draw_shares(
         NaN where no variable has any.
     pvalues : ndarray of shape (d,)
         Adjusted.
+    exact : ndarray of bool, shape (d,)
+        Variables whose cells are fitted exactly, which the picture says instead of p = 1.
     ax : matplotlib Axes, optional
         Default: a new figure.
 
@@ -43,11 +48,18 @@ def draw_shares(
     """
     axes = new_axes(ax, (6.4, 1.4 + 0.4 * len(names)))
     rows, widths = np.arange(len(names)), np.nan_to_num(shares)
-    colors = ["0.35" if p <= LEVEL else "white" for p in pvalues]
-    axes.barh(rows, widths, height=0.6, color=colors, edgecolor="black", linewidth=0.8)
-    for row, width, p in zip(rows, widths, pvalues, strict=True):
-        axes.text(width + 0.01, row, f"p = {pvalue_text(p)}", va="center", fontsize="small")
-    axes.set_yticks(rows, names)
-    axes.set(xlim=(0, 1.25 * max(widths.max(initial=0.0), 0.2)), ylim=(len(names) - 0.5, -0.5))
-    axes.set(xlabel="share of n x MMR, each variable alone", title="Which variable?")
+    right = 1.25 * max(widths.max(initial=0.0), 0.2)
+    chosen = widths > 0
+    colors = [MARKED if p <= LEVEL else "white" for p in pvalues[chosen]]
+    style = {"height": 0.6, "color": colors, "edgecolor": LINE, "linewidth": 0.8}
+    axes.barh(rows[chosen], widths[chosen], **style)
+    words = [
+        EXACT if one else f"p = {pvalue_text(p)}" for one, p in zip(exact, pvalues, strict=True)
+    ]
+    for row, width, told in zip(rows, widths, words, strict=True):
+        axes.text(width + 0.012 * right, row, told, va="center", fontsize="small")
+    name_places(axes, "y", rows, names)
+    axes.set(xlim=(0, right), ylim=(len(names) - 0.5, -0.5))
+    name_axes(axes, "share of n x MMR, each variable alone")
+    set_title(axes, "Which variable?")
     return axes

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kcm.plotting.axes import LINE, legend, new_axes
+from kcm.plotting.axes import LINE, new_axes
+from kcm.plotting.text import legend, name_axes, name_places, set_title
 
 __all__ = ["draw_rates"]
 
@@ -39,15 +40,16 @@ def draw_rates(
     OptionError
         When matplotlib is not installed.
     """
-    axes = new_axes(ax, (7.2, 1.6 + 0.35 * len(names)))
+    axes = new_axes(ax, (7.2, 1.9 + 0.35 * len(names)))
     rows, values, bse = np.arange(len(names)), np.array(rates), np.array(errors)
     axes.hlines(rows, np.maximum(values - 2 * bse, 0), values + 2 * bse, color=LINE, linewidth=1.0)
     colors = [LINE if own else "white" for own in used]
     axes.scatter(values, rows, c=colors, edgecolors=LINE, zorder=3)
     axes.axvline(level, color=LINE, linestyle="--", linewidth=1.0, label=f"level {level:g}")
-    axes.set_yticks(rows, names, fontsize="small")
-    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="share of right models rejected")
+    name_places(axes, "y", rows, names, "small")
+    axes.set(ylim=(len(names) - 0.5, -0.5))
+    name_axes(axes, "share of right models rejected")
     axes.set_xlim(left=0, right=1.1 * max(float((values + 2 * bse).max()), 2 * level))
-    axes.set_title("Size check")
+    set_title(axes, "Size check")
     legend(axes)
     return axes

@@ -7,12 +7,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from kcm._optional import optional_module
-from kcm.plotting.axes import LINE, legend, new_axes
+from kcm.plotting.axes import DIVERGING, LINE, MARKED, new_axes
+from kcm.plotting.text import legend, literal, name_axes, name_places, set_title, shortened
 
-__all__ = ["Scatter", "draw_bars", "draw_line", "draw_map"]
+__all__ = ["Scatter", "draw_bars", "draw_line", "draw_map", "draw_sentence"]
 
 # The residuals' axis reaches this many times as far as the band.
 ROOM = 3.0
+# Steps of the colours of a map, an odd number: the middle one lies around zero and is white.
+N_STEPS = 11
+_TICKS = np.linspace(-1, 1, 5)
 
 
 class Scatter(NamedTuple):
@@ -77,7 +81,8 @@ def draw_line(
     rug = {"marker": "|", "linestyle": "none", "markersize": 7, "color": "0.35"}
     height = np.full(len(scatter.x), 0.015)
     axes.plot(scatter.x, height, transform=axes.get_xaxis_transform(), **rug)
-    axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
+    name_axes(axes, words[0], words[1])
+    set_title(axes, words[2])
     legend(axes, "upper right")
     return axes
 
@@ -96,6 +101,7 @@ def draw_bars(
     ----------
     levels : sequence of str
     values : ndarray of shape (m,)
+        NaN where the cell is fitted exactly, which the picture says.
     ends : pair of ndarray of shape (m,)
         Lower and upper end of the band.
     words : (str, str, str)
@@ -115,10 +121,13 @@ def draw_bars(
         When matplotlib is not installed.
     """
     axes, (lower, upper) = new_axes(ax), ends
-    places = np.arange(len(levels))
+    every, shown = np.arange(len(levels)), np.isfinite(lower)
+    places, values, lower, upper = every[shown], values[shown], lower[shown], upper[shown]
     outside = (lower > 0) | (upper < 0)
-    colors = ["0.35" if out else "white" for out in outside]
+    colors = [MARKED if out else "white" for out in outside]
     axes.bar(places, values, width=0.6, color=colors, edgecolor=LINE, linewidth=0.8)
+    for place in every[~shown]:
+        axes.text(place, 0.0, "fitted\nexactly", ha="center", va="bottom", fontsize="small")
     reach = np.vstack([values - lower, upper - values])
     told = f"{100 * level:.4g} % band, simultaneous"
     # white under black, so that the bars are seen on a filled column too
@@ -126,8 +135,10 @@ def draw_bars(
     style = {"fmt": "none", "ecolor": LINE, "elinewidth": 1.4, "capsize": 4}
     axes.errorbar(places, values, reach, label=told, **style)
     axes.axhline(0, color=LINE, linewidth=0.8)
-    axes.set_xticks(places, levels, rotation=0 if len(levels) <= 6 else 45)
-    axes.set(xlabel=words[0], ylabel=words[1], title=words[2])
+    axes.set_xlim(-0.6, len(levels) - 0.4)
+    name_places(axes, "x", every, levels)
+    name_axes(axes, words[0], words[1])
+    set_title(axes, words[2])
     legend(axes)
     return axes
 
@@ -170,23 +181,65 @@ def draw_map(
     """
     axes = new_axes(ax)
     largest = float(np.nanmax(np.abs(values))) or 1.0
-    steps = np.linspace(-largest, largest, 12)
-    mesh = axes.contourf(*grid, values.T, levels=steps, cmap="Greys")
-    axes.figure.colorbar(mesh, ax=axes, label=f"local mean of {words[2]}", format="%.2g")
+    steps = np.linspace(-largest, largest, N_STEPS + 1)
+    mesh = axes.contourf(*grid, values.T, levels=steps, cmap=DIVERGING)
+    bar = axes.figure.colorbar(mesh, ax=axes, format="%.2g", ticks=largest * _TICKS)
+    room = 72 * 0.7 * axes.figure.get_figheight()
+    bar.set_label(shortened(f"mean {words[2]}", room, "medium", 2))
+    # below zero dashed: the sign is seen without colours, too
+    lines = {"colors": LINE, "linewidths": 0.5, "alpha": 0.6}
+    axes.contour(*grid, values.T, levels=steps[1:-1], negative_linestyles="dashed", **lines)
     point = {"marker": "o", "linestyle": "none", "markersize": 2.0}
     axes.plot(*scatter, color="white", markeredgecolor="0.3", markeredgewidth=0.4, **point)
-    outlined = excludes.astype(float).T
-    if excludes.any():
-        if not excludes.all():
-            axes.contour(*grid, outlined, levels=[0.5], colors="white", linewidths=4.0)
-            axes.contour(*grid, outlined, levels=[0.5], colors=LINE, linewidths=2.0)
-        negative = (excludes & (values < 0)).astype(float).T
-        axes.contourf(*grid, negative, levels=[0.5, 1.5], colors="none", hatches=["///"])
+    _outline(axes, grid, values, excludes)
     told = f"outlined: the {100 * level:.4g} % band excludes 0 (hatched: below)"
     note = told if excludes.any() else f"the {100 * level:.4g} % band contains 0 everywhere"
-    axes.set(xlabel=words[0], ylabel=words[1])
-    axes.set_title(f"{words[3]}\n{note}", fontsize="medium")
+    name_axes(axes, words[0], words[1])
+    set_title(axes, words[3], note)
     return axes
+
+
+def draw_sentence(sentence: str, title: str, ax: Any = None) -> Any:
+    """Write a sentence where there is nothing to draw.
+
+    Parameters
+    ----------
+    sentence : str
+    title : str
+    ax : matplotlib Axes, optional
+        Default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    OptionError
+        When matplotlib is not installed.
+    """
+    axes = new_axes(ax)
+    axes.set_axis_off()
+    set_title(axes, title)
+    axes.text(0.5, 0.5, literal(sentence), ha="center", va="center", transform=axes.transAxes)
+    return axes
+
+
+def _outline(
+    ax: Any,
+    grid: tuple[Float[np.ndarray, " a"], Float[np.ndarray, " b"]],
+    values: Float[np.ndarray, "a b"],
+    excludes: Bool[np.ndarray, "a b"],
+) -> None:
+    """Draw a line around the region where the band excludes zero, and hatch it below zero."""
+    if not excludes.any():
+        return
+    outlined, negative = excludes.astype(float).T, (excludes & (values < 0)).astype(float).T
+    if not excludes.all():
+        ax.contour(*grid, outlined, levels=[0.5], colors="white", linewidths=4.0)
+        ax.contour(*grid, outlined, levels=[0.5], colors=LINE, linewidths=2.0)
+    if negative.any():
+        ax.contourf(*grid, negative, levels=[0.5, 1.5], colors="none", hatches=["///"])
 
 
 def _mark(

@@ -5,15 +5,29 @@ import html
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from kcm._optional import optional_module
 from kcm.report import Printed
 
-__all__ = ["bullets", "code", "paragraphs", "picture", "sortable", "table"]
+__all__ = ["SIZE", "bullets", "code", "paragraphs", "picture", "sortable", "table"]
 
-DOTS_PER_INCH = 160
-SIZE = (6.4, 4.2)
+DOTS_PER_INCH = 200
+# Inches: the width that the page shows, so that letters have the size of its small print. All
+# pictures have this width and these letters, whatever the user's settings.
+SIZE = (4.8, 3.7)
+STYLE = MappingProxyType(
+    {
+        "font.size": 9.0,
+        "axes.titlesize": 10.0,
+        "axes.labelsize": 9.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.7,
+        "legend.fontsize": 8.0,
+    }
+)
 
 
 def paragraphs(*texts: str) -> str:
@@ -107,12 +121,17 @@ def picture(
     OptionError
         When matplotlib is not installed.
     """
-    figure = optional_module("matplotlib.figure", "plots", "a report").Figure(
-        figsize=size, layout="constrained"
-    )
-    draw(figure.subplots())
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    data = base64.b64encode(held.getvalue()).decode("ascii")
+    data = base64.b64encode(_drawn(draw, size)).decode("ascii")
     image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(words)}">'
     return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _drawn(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
+    """Return a picture as a file, by matplotlib's own settings and those of the report."""
+    styles, held = optional_module("matplotlib.style", "plots", "a report"), io.BytesIO()
+    figures = optional_module("matplotlib.figure", "plots", "a report")
+    with styles.context(["default", dict(STYLE)]):
+        figure = figures.Figure(figsize=size, layout="constrained")
+        draw(figure.subplots())
+        figure.savefig(held, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return held.getvalue()

@@ -8,10 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from kcm.kernels.frames import for_kinds
+from kcm.null import BootstrapDistribution
 from kcm.report import Grid, Summary, pvalue_text
 from kcm.reporting import words
 from kcm.reporting.page import Section, page
-from kcm.reporting.parts import bullets, code, paragraphs, picture, sortable, table
+from kcm.reporting.parts import SIZE, bullets, code, paragraphs, picture, sortable, table
 
 __all__ = ["Compared", "Reported", "report_page"]
 
@@ -51,6 +52,9 @@ class Reported(Protocol):
 
     @property
     def kernel_tests(self) -> Sequence[Any]: ...
+
+    @property
+    def null_distribution(self) -> Any: ...
 
     def summary(self, level: float) -> Summary: ...
 
@@ -110,9 +114,18 @@ def _verdict(result: Reported, level: float) -> Section:
 
 
 def _null_law(result: Reported, level: float) -> str:
+    n_kernels, p = len(result.kernel_tests), pvalue_text(result.pvalue)
+    if n_kernels > 1 and not isinstance(result.null_distribution, BootstrapDistribution):
+        told = (
+            f"The p-value of each of {n_kernels} kernels on a line, with the one that they make "
+            f"together, {p}, and the level {level:.3g}."
+        )
+        caption = "What each kernel says, and all of them together."
+        size = (SIZE[0], 1.9 + 0.3 * n_kernels)
+        return picture(lambda ax: result.plot_null(level, ax), told, caption, size)
     told = (
         f"The law of the statistic if {result.null_hypothesis}, with the statistic, of p-value "
-        f"{pvalue_text(result.pvalue)}, and the critical value at level {level:.3g}."
+        f"{p}, and the critical value at level {level:.3g}."
     )
     caption = "Where the statistic lies among those that a right model would give."
     return picture(lambda ax: result.plot_null(level, ax), told, caption)
@@ -127,24 +140,54 @@ def _where(embedding: Any, n_kernels: int) -> Iterator[str]:
         "picture is about one variable alone.",
         *((words.CHOSEN,) if n_kernels > 1 and len(labels.conditioning) == 1 else ()),
     )
-    figures = [_witness(embedding, n, c) for n in labels.conditioning for c in range(q)]
+    places = [(name, c) for name in labels.conditioning for c in range(q)]
+    exact = [place for place in places if _is_fitted_exactly(embedding, *place)]
+    figures = [_witness(embedding, *place) for place in places if place not in exact]
     yield f'<div class="figures">{"".join(figures)}</div>'
+    yield paragraphs(*(_exactly(embedding, *place) for place in exact))
     if len(labels.conditioning) > 1:
         found = embedding.contributions()
         told = "Bars: the share of each variable alone in n M^2, with adjusted p-values."
-        size = (6.4, 1.4 + 0.4 * len(labels.conditioning))
+        size = (SIZE[0], 1.2 + 0.3 * len(labels.conditioning))
         yield picture(found.plot, told, "What each variable contributes.", size) + table(
             found.summary()
         )
 
 
-def _witness(embedding: Any, name: str, component: int) -> str:
-    labels, q = embedding.moment.labels, embedding.moment.n_components
-    equation = f", equation {component + 1}" if q > 1 else ""
-    told = f"Local mean of {labels.moment}{equation} given {name}, with its 95 % band."
-    # a kernel that is negative somewhere makes no local mean
+def _is_fitted_exactly(embedding: Any, name: str, component: int) -> bool:
+    """Tell whether the band has no width at any value of a variable."""
+    marginal = embedding.marginal(name, _positive_kernel(embedding, name))
+    cells = np.unique(marginal.moment.conditioning[:, 0])
+    # fewer parameters than cells cannot fit all of them
+    if len(cells) > marginal.moment.n_params:
+        return False
+    return bool(marginal.band(cells, rng=0).fitted_exactly[:, component].all())
+
+
+def _exactly(embedding: Any, name: str, component: int) -> str:
+    return (
+        f"By {name}{_equation(embedding, component)}: this variable's cells are fitted exactly, so "
+        "that its picture would be empty."
+    )
+
+
+def _equation(embedding: Any, component: int) -> str:
+    return f", equation {component + 1}" if embedding.moment.n_components > 1 else ""
+
+
+def _positive_kernel(embedding: Any, name: str) -> Any:
+    """Return None, or the default kernel where that of the embedding makes no local mean."""
+    labels = embedding.moment.labels
     kind = labels.kinds[labels.conditioning.index(name)]
-    kernel = for_kinds((kind,)) if embedding.kernel.conditionally_positive else None
+    # a kernel that is negative somewhere makes none
+    return for_kinds((kind,)) if embedding.kernel.conditionally_positive else None
+
+
+def _witness(embedding: Any, name: str, component: int) -> str:
+    equation = _equation(embedding, component)
+    residual = embedding.moment.labels.moment
+    told = f"Local mean of {residual}{equation} given {name}, with its 95 % band."
+    kernel = _positive_kernel(embedding, name)
 
     def draw(ax: Any) -> None:
         embedding.plot_witness(name, component=component, kernel=kernel, ax=ax)

@@ -3,15 +3,18 @@
 import math
 from collections.abc import Sequence
 
+from kcm.null.leading_spectrum import KNOWN
 from kcm.report import pvalue_text
 
 __all__ = [
     "CHOSEN",
     "critical_text",
+    "decision",
     "dropped_text",
     "frequency",
     "interval_row",
     "limits",
+    "pvalue_words",
     "question",
     "verdict",
 ]
@@ -141,3 +144,18 @@ def interval_row(interval: tuple[float, float] | None) -> tuple[tuple[str, str],
 def critical_text(value: float) -> str:
     """Return a critical value, which draws that stop may leave open."""
     return "unknown: the draws stopped before" if math.isnan(value) else f"{value:.6g}"
+
+
+def decision(pvalue: float, level: float, names: Sequence[str]) -> str:
+    """Return the sentence of a summary on a level."""
+    given = f"the residual's mean given {', '.join(names)}"
+    if pvalue <= level:
+        return f"Rejected at level {level:.3g}: {given} is not zero."
+    return f"Not rejected at level {level:.3g}: no sign that {given} differs from zero."
+
+
+def pvalue_words(pvalue: float, method: str, interval: tuple[float, float]) -> str:
+    """Write the p-value, or its bound where the computation may be off by more than 10 %."""
+    low, high = interval
+    known = high <= (1 + KNOWN) * pvalue and low >= (1 - KNOWN) * pvalue
+    return pvalue_text(pvalue) if method != "exact" or known else f"< {pvalue_text(high)}"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from kcm._optional import optional_module
+from kcm.plotting.text import literal
 from kcm.report import Grid
 
 __all__ = ["Replication"]
@@ -115,6 +116,12 @@ def _draw_panel(ax: Any, frame: pd.DataFrame) -> None:
     for k, (test, own) in enumerate(frame.groupby("test", sort=False)):
         reach = np.array([own.rate - own.lower, own.upper - own.rate]).clip(min=0)
         style = {"color": f"C{k}", "marker": "os^"[k % 3], "markersize": 4, "linewidth": 1.1}
-        ax.errorbar(own[column], own.rate, yerr=reach, label=f"{test}", capsize=2, **style)
-        ax.plot(own[column], own.printed, color=f"C{k}", linestyle=":", label=f"{test}, printed")
+        ax.errorbar(own[column], own.rate, yerr=reach, label=literal(f"{test}"), capsize=2, **style)
+        ax.plot(
+            own[column],
+            own.printed,
+            color=f"C{k}",
+            linestyle=":",
+            label=literal(f"{test}, printed"),
+        )
     ax.set(xlabel=column, ylabel="rejection rate")

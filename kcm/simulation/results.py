@@ -266,15 +266,22 @@ class StudyResults:
             raise OptionError("no cell of the study is known to have a true model.")
         return drawing.draw_sizes(right, self.cell_columns, level, ax)
 
-    def plot_pvalues(self, ax: Any = None) -> Any:
-        """Plot the empirical law of the p-values, one line per cell and procedure.
+    def plot_pvalues(self, axes: Any = None) -> Any:
+        """Plot the empirical law of the p-values: a panel per cell, a curve per procedure.
+
+        More than six procedures have a panel each.
+
+        Parameters
+        ----------
+        axes : array of matplotlib Axes, optional
+            One per panel. Default: a new figure.
 
         Returns
         -------
-        matplotlib Axes
+        array of matplotlib Axes
         """
         self._check_has_tests()
-        return drawing.draw_pvalues(self._with_tests(), self.cell_columns, ax)
+        return drawing.draw_pvalues(self._with_tests(), self.cell_columns, axes)
 
     def _check_has_tests(self) -> None:
         if not self.has_tests:
