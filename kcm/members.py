@@ -193,7 +193,7 @@ def _how(outcome: Outcome, names: Sequence[str]) -> str:
 
 def _left_out_note(span: Landmarks, names: Sequence[str]) -> str:
     return (
-        f"kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank {span.chosen.rank:,} sees "
-        f"{1 - _share(span):.2g} of it, and all pairs are beyond the work of "
-        f"{computation.EXACT_WORK:g} products for all kernels"
+        f"kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank "
+        f"{span.chosen.rank:,} sees {1 - _share(span):.2g} of it, and all pairs are beyond the "
+        f"work of {computation.EXACT_WORK:g} products for all kernels"
     )

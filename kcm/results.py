@@ -21,13 +21,14 @@ from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
 from kcm.plotting.members import draw_members
 from kcm.plotting.null_law import draw_null
-from kcm.report import Summary, pvalue_text
+from kcm.report import Summary
 from kcm.reporting import Compared, report_page
 from kcm.reporting.words import (
     critical_text,
     decision,
     dropped_text,
     interval_row,
+    kernel_rows,
     pvalue_words,
 )
 from kcm.size_check import SizeCheck, Subject, check_size
@@ -160,18 +161,11 @@ class KCMTestResult:
         law, words = self.null_distribution, (self._statistic_words(), self.null_hypothesis)
         draws = law.draws if isinstance(law, BootstrapDistribution) else None
         if draws is None and len(self.kernel_tests) > 1:
-            return self._plot_members(level, ax)
+            check_level(level)
+            members = *self._kernels_told(), self.pvalue
+            return draw_members(*members, level, self.null_hypothesis, ax)
         critical = law.critical_value(level)
         return draw_null(law, draws, self.statistic, self.pvalue, (critical, level), words, ax)
-
-    def _plot_members(self, level: float, ax: Any) -> Any:
-        check_level(level)
-        names = [self._kernel_words(test.kernel) for test in self.kernel_tests]
-        pvalues = [test.pvalue for test in self.kernel_tests]
-        together = f"all {len(names)} kernels"
-        return draw_members(
-            names, pvalues, (together, self.pvalue), level, self.null_hypothesis, ax
-        )
 
     def plot_witness(
         self,
@@ -365,20 +359,16 @@ class KCMTestResult:
         return pd.DataFrame([row])
 
     def _kernel_rows(self) -> tuple[tuple[str, str], ...]:
-        if len(self.kernel_tests) == 1:
-            return (("Kernel", self._kernel_words(self.kernel)),)
-        leading = next(k for k, t in enumerate(self.kernel_tests, 1) if t.kernel is self.kernel)
+        leading = next(k for k, test in enumerate(self.kernel_tests) if test.kernel is self.kernel)
         word = "chosen" if self.statistic_name == PENALIZED else "smallest p"
-        return tuple(
-            (
-                f"Kernel {k}: p = {pvalue_text(one.pvalue)}",
-                f"{self._kernel_words(one.kernel)}{f' ({word})' if k == leading else ''}",
-            )
-            for k, one in enumerate(self.kernel_tests, start=1)
-        )
+        return kernel_rows(*self._kernels_told(), leading, word)
 
-    def _kernel_words(self, kernel: Kernel) -> str:
-        return kernel_words(kernel, self.conditioning_names)
+    def _kernels_told(self) -> tuple[list[str], list[float]]:
+        """Return the words and the p-value of each kernel."""
+        kernels, pvalues = zip(
+            *((one.kernel, one.pvalue) for one in self.kernel_tests), strict=True
+        )
+        return [kernel_words(one, self.conditioning_names) for one in kernels], list(pvalues)
 
     def _statistic_rows(self) -> tuple[tuple[str, str], ...]:
         words, value = self._statistic_words(), f"{self.statistic:.6g}"

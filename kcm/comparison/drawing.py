@@ -62,9 +62,9 @@ def draw(
     _say_what_is_missing(axes, rows[np.isnan(pvalues)])
     axes.set(xscale="log", xlim=(_SMALLEST / 2, 1.4), ylim=(len(names) - 0.5, -0.5))
     name_axes(axes, "p-value")
-    set_title(axes, title)
+    set_title(axes, title, beside_rows=True)
     name_places(axes, "y", rows, names)
-    legend(axes)
+    legend(axes, beside_rows=True)
     return axes
 
 

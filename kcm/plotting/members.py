@@ -19,7 +19,7 @@ LARGEST_END = 1e-3
 def draw_members(
     names: Sequence[str],
     pvalues: Sequence[float],
-    combined: tuple[str, float],
+    combined: float,
     level: float,
     hypothesis: str,
     ax: Any = None,
@@ -31,8 +31,8 @@ def draw_members(
     names : sequence of str
         What each p-value is of.
     pvalues : sequence of float
-    combined : (str, float)
-        What the combined p-value is, and the p-value.
+    combined : float
+        The p-value that they make together.
     level : float
         A dashed line.
     hypothesis : str
@@ -50,20 +50,20 @@ def draw_members(
     """
     axes = new_axes(ax, (6.4, 2.2 + 0.36 * len(names)))
     rows, last = np.arange(len(names)), len(names) + 0.2
-    every = np.array([*pvalues, combined[1]])
+    every = np.array([*pvalues, combined])
     least = max(min(float(every.min()), level), SMALLEST)
     left = min(least / 4, LARGEST_END)
     axes.hlines([*rows, last], left, 1.0, color="0.85", linewidth=0.8, zorder=1)
     axes.axhline(len(names) - 0.4, color=LINE, linewidth=0.6)
     axes.axvline(level, color=LINE, linestyle="--", linewidth=1.0, label=f"level {level:.3g}")
     _draw(axes, np.array(pvalues), rows, "white", "one kernel", left)
-    told = f"combined, p = {pvalue_text(combined[1])}"
-    _draw(axes, every[-1:], np.array([last]), LINE, told, left)
+    _draw(axes, every[-1:], np.array([last]), LINE, "together", left)
     axes.set(xscale="log", xlim=(left, 1.6), ylim=(last + 0.6, -0.6))
-    name_places(axes, "y", [*rows, last], [*names, combined[0]], "small")
+    together = f"all {len(names)}, p = {pvalue_text(combined)}"
+    name_places(axes, "y", [*rows, last], [*names, together], "small")
     name_axes(axes, "p-value")
-    set_title(axes, f"Tests of {hypothesis}")
-    legend(axes, n_columns=3)
+    set_title(axes, f"Tests of {hypothesis}", beside_rows=True)
+    legend(axes, 3, beside_rows=True)
     return axes
 
 

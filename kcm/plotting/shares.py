@@ -61,5 +61,5 @@ def draw_shares(
     name_places(axes, "y", rows, names)
     axes.set(xlim=(0, right), ylim=(len(names) - 0.5, -0.5))
     name_axes(axes, "share of n x MMR, each variable alone")
-    set_title(axes, "Which variable?")
+    set_title(axes, "Which variable?", beside_rows=True)
     return axes

@@ -50,6 +50,6 @@ def draw_rates(
     axes.set(ylim=(len(names) - 0.5, -0.5))
     name_axes(axes, "share of right models rejected")
     axes.set_xlim(left=0, right=1.1 * max(float((values + 2 * bse).max()), 2 * level))
-    set_title(axes, "Size check")
-    legend(axes)
+    set_title(axes, "Size check", beside_rows=True)
+    legend(axes, beside_rows=True)
     return axes

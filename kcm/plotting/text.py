@@ -9,11 +9,10 @@ from kcm.report import escape_latex
 
 __all__ = ["legend", "literal", "name_axes", "name_places", "set_title", "shortened"]
 
-# Share of the width of the axes that a line of a title takes at most.
-TITLE_SHARE = 1.0
 TITLE_LINES = 3
 # Share of the width of a figure that the names of rows take at most.
 ROWS_SHARE = 0.42
+MARGIN = 0.06
 # Points between the axes and the legend below them, in units of its font size: the axis's words.
 BELOW = 4.2
 
@@ -39,10 +38,20 @@ def shortened(text: str, room: float, size: Any, n_lines: int = 1) -> str:
     return "\n".join(literal(line) for line in lines)
 
 
-def set_title(ax: Any, *lines: str) -> None:
-    """Give axes a title within their width; the first line may take three."""
+def set_title(ax: Any, *lines: str, beside_rows: bool = False) -> None:
+    """Give axes a title within the picture; the first line may take three.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    *lines : str
+    beside_rows : bool
+        Whether names of rows stand to the left of the axes and narrow them.
+    """
     size = optional_module("matplotlib", "plots", "a plot").rcParams["axes.titlesize"]
-    room = TITLE_SHARE * _inches(ax)[0] * 72
+    width = _inches(ax)[0]
+    narrowed = (1 - ROWS_SHARE - MARGIN) * ax.figure.get_figwidth()
+    room = 72 * (min(width, narrowed) if beside_rows else width)
     first, rest = lines[0], lines[1:]
     told = [shortened(first, room, size, TITLE_LINES)]
     told += [shortened(line, room, "medium", 2) for line in rest]
@@ -73,15 +82,13 @@ def name_places(ax: Any, which: str, places: Any, names: Sequence[str], size: An
     ax.set_xticks(places, [shortened(name, most, size) for name in names], fontsize=size, **style)
 
 
-def legend(ax: Any, place: str = "best", n_columns: int = 2) -> None:
+def legend(ax: Any, n_columns: int = 2, *, beside_rows: bool = False) -> None:
     """Explain the marks below the axes, or inside where the user has laid the figure out."""
-    style = {"fontsize": "small", "framealpha": 0.9, "edgecolor": "none"}
-    if ax.figure.get_layout_engine() is None:
-        ax.legend(loc=place, **style)
-        return
-    ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=BELOW, ncols=n_columns, **style
-    )
+    style: dict[str, Any] = {"fontsize": "small", "framealpha": 0.9, "edgecolor": "none"}
+    if ax.figure.get_layout_engine() is not None:
+        corner, x = ("upper right", 1.0) if beside_rows else ("upper center", 0.5)
+        style |= {"loc": corner, "bbox_to_anchor": (x, 0.0), "borderaxespad": BELOW}
+    ax.legend(ncols=n_columns, **style)
 
 
 def _inches(ax: Any) -> tuple[float, float]:

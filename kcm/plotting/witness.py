@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from kcm._optional import optional_module
-from kcm.plotting.axes import DIVERGING, LINE, MARKED, new_axes
+from kcm.plotting.axes import DIVERGING, LINE, MARKED, SIZE, new_axes
 from kcm.plotting.text import legend, literal, name_axes, name_places, set_title, shortened
 
 __all__ = ["Scatter", "draw_bars", "draw_line", "draw_map", "draw_sentence"]
@@ -83,7 +83,7 @@ def draw_line(
     axes.plot(scatter.x, height, transform=axes.get_xaxis_transform(), **rug)
     name_axes(axes, words[0], words[1])
     set_title(axes, words[2])
-    legend(axes, "upper right")
+    legend(axes)
     return axes
 
 
@@ -218,7 +218,7 @@ def draw_sentence(sentence: str, title: str, ax: Any = None) -> Any:
     OptionError
         When matplotlib is not installed.
     """
-    axes = new_axes(ax)
+    axes = new_axes(ax, (SIZE[0], 1.4))
     axes.set_axis_off()
     set_title(axes, title)
     axes.text(0.5, 0.5, literal(sentence), ha="center", va="center", transform=axes.transAxes)

@@ -13,6 +13,7 @@ __all__ = [
     "dropped_text",
     "frequency",
     "interval_row",
+    "kernel_rows",
     "limits",
     "pvalue_words",
     "question",
@@ -159,3 +160,16 @@ def pvalue_words(pvalue: float, method: str, interval: tuple[float, float]) -> s
     low, high = interval
     known = high <= (1 + KNOWN) * pvalue and low >= (1 - KNOWN) * pvalue
     return pvalue_text(pvalue) if method != "exact" or known else f"< {pvalue_text(high)}"
+
+
+def kernel_rows(
+    kernels: Sequence[str], pvalues: Sequence[float], leading: int, word: str
+) -> tuple[tuple[str, str], ...]:
+    """Return the rows of a summary with the kernels; of several, a word marks the leading one."""
+    if len(kernels) == 1:
+        return (("Kernel", kernels[0]),)
+    marks = [f" ({word})" if k == leading else "" for k in range(len(kernels))]
+    return tuple(
+        (f"Kernel {k}: p = {pvalue_text(p)}", f"{told}{mark}")
+        for k, (told, p, mark) in enumerate(zip(kernels, pvalues, marks, strict=True), start=1)
+    )

@@ -144,17 +144,25 @@ def _explain_panels(every: np.ndarray, *, one_figure: bool) -> None:
     found: dict[str, Any] = {}
     for ax in every:
         found |= {label: line for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    words = "p-value", "share of samples below"
+    for ax in every:
+        is_lowest = not one_figure or ax in _lowest(every)
+        ax.set_xlabel("p-value" if is_lowest else "")
+        ax.tick_params(labelbottom=is_lowest)
+    style = {"fontsize": "small", "frameon": False}
     if one_figure:
-        figure = every[0].figure
-        figure.supxlabel(words[0], fontsize="medium")
-        figure.supylabel(words[1], fontsize="medium")
-        place = {"loc": "outside lower center", "ncols": min(3, len(found))}
-        figure.legend([*found.values()], [*found], fontsize="small", frameon=False, **place)
+        every[0].figure.supylabel("share of samples below", fontsize="medium")
+        place = {"loc": "outside lower center", "ncols": min(3, max(len(found), 1))}
+        every[0].figure.legend([*found.values()], [*found], **place, **style)
         return
     for ax in every:
-        ax.set(xlabel=words[0], ylabel=words[1])
-    every[0].legend([*found.values()], [*found], fontsize="small", frameon=False)
+        ax.set_ylabel("share of samples below")
+    every[0].legend([*found.values()], [*found], **style)
+
+
+def _lowest(every: np.ndarray) -> list[Any]:
+    """Return the lowest panel of each column."""
+    columns = {ax.get_subplotspec().colspan.start: ax for ax in every}
+    return list(columns.values())
 
 
 def _label(names: Sequence[str], key: Any) -> str:
