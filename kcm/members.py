@@ -184,7 +184,7 @@ def _how_notes(
 
 
 def _how(outcome: Outcome, names: Sequence[str]) -> str:
-    name = f"kernel {kernel_words(outcome.contraction.kernel, names)}"
+    name = kernel_words(outcome.contraction.kernel, names)
     certificate = outcome.certificate
     if certificate.rank is None:
         return f"{name}: all pairs"
@@ -193,7 +193,7 @@ def _how(outcome: Outcome, names: Sequence[str]) -> str:
 
 def _left_out_note(span: Landmarks, names: Sequence[str]) -> str:
     return (
-        f"kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank "
+        f"the kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank "
         f"{span.chosen.rank:,} sees {1 - _share(span):.2g} of it, and all pairs are beyond the "
         f"work of {computation.EXACT_WORK:g} products for all kernels"
     )

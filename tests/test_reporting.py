@@ -116,7 +116,9 @@ class TestFile:
 
     def test_a_number_and_a_category_in_clusters(self, mixed, tmp_path):
         page = read(mixed.report(tmp_path / "report.html"))
-        assert len(page.images) == 4  # the law, two variables, the contributions
+        # the kernels, the number, the contributions; the category is fitted exactly
+        assert len(page.images) == 3
+        assert "By town: this variable's cells are fitted exactly" in page.words
         assert "Observations of different clusters (30) are taken as independent." in page.words
         assert "categories, unordered" in page.words
         # a dummy for each town leaves nothing of the residuals given the town

@@ -126,7 +126,7 @@ def test_pictures(results):
     import matplotlib.pyplot as plt
 
     axes = [results.plot_power(), results.plot_power("n_obs"), results.plot_size()]
-    axes.append(results.plot_pvalues())
+    axes += [*results.plot_pvalues()]
     assert all(ax.has_data() for ax in axes)
     assert axes[0].get_xlabel() == "size"
     assert len(axes[2].get_yticklabels()) == 4

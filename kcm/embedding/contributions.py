@@ -60,8 +60,8 @@ class Contributions:
         with the kernel of that variable alone; `pvalue` and `pvalue_adjusted`: of the test with
         that kernel, and adjusted for the number of variables (Holm); `pvalue_without` and
         `pvalue_without_adjusted`: of the test with the kernel of all the other variables, NaN
-        where there is no other. `fitted_exactly`: the model fits the mean at each value of the
-        variable, which then has a share of 0 and p = 1.
+        where there is no other. `fitted_exactly` and `fitted_exactly_without`: the model fits the
+        mean at each value of the variable, or of the others, so that p = 1 with a share of 0.
 
     Examples
     --------
@@ -121,13 +121,15 @@ class Contributions:
 
 
 def _cells(name: str, row: pd.Series) -> tuple[str, ...]:
-    alone, without = (
-        [pvalue_text(row[column]) for column in (key, f"{key}_adjusted")]
-        for key in ("pvalue", "pvalue_without")
-    )
-    if row["fitted_exactly"]:
-        return name, "none", EXACT, EXACT, *without
-    return name, f"{row['share']:.3f}", *alone, *without
+    share = "none" if row["fitted_exactly"] else f"{row['share']:.3f}"
+    return name, share, *_told(row, ""), *_told(row, "_without")
+
+
+def _told(row: pd.Series, which: str) -> tuple[str, ...]:
+    if row[f"fitted_exactly{which}"]:
+        return EXACT, EXACT
+    keys = f"pvalue{which}", f"pvalue{which}_adjusted"
+    return tuple(pvalue_text(row[key]) for key in keys)
 
 
 def contributions(
@@ -149,7 +151,8 @@ def contributions(
     every = range(len(names))
     alone = [test_of([j]) for j in every]
     others = [[k for k in every if k != j] for j in every]
-    without = np.array([test_of(rest).pvalue if rest else np.nan for rest in others])
+    rest = [test_of(own) if own else KernelOfVariables(0.0, np.nan, False) for own in others]
+    without = np.array([one.pvalue for one in rest])
     excess = np.maximum([one.excess for one in alone], 0.0)
     pvalues = np.array([one.pvalue for one in alone])
     columns = {
@@ -159,6 +162,7 @@ def contributions(
         "pvalue_without": without,
         "pvalue_without_adjusted": holm(without),
         "fitted_exactly": np.array([one.fitted_exactly for one in alone]),
+        "fitted_exactly_without": np.array([one.fitted_exactly for one in rest]),
     }
     terms = found.terms - found.bias
     own = {"contribution": terms, "share": _shares(terms)}

@@ -14,6 +14,8 @@ __all__ = ["EXACT", "draw_shares"]
 
 LEVEL = 0.05
 EXACT = "fitted exactly"
+# p-values that print as 1.
+NOTHING = 0.99995
 
 
 def draw_shares(
@@ -53,13 +55,18 @@ def draw_shares(
     colors = [MARKED if p <= LEVEL else "white" for p in pvalues[chosen]]
     style = {"height": 0.6, "color": colors, "edgecolor": LINE, "linewidth": 0.8}
     axes.barh(rows[chosen], widths[chosen], **style)
-    words = [
-        EXACT if one else f"p = {pvalue_text(p)}" for one, p in zip(exact, pvalues, strict=True)
-    ]
-    for row, width, told in zip(rows, widths, words, strict=True):
+    for row, width, p, one in zip(rows, widths, pvalues, exact, strict=True):
+        told = EXACT if one else _told(width, p)
         axes.text(width + 0.012 * right, row, told, va="center", fontsize="small")
     name_places(axes, "y", rows, names)
     axes.set(xlim=(0, right), ylim=(len(names) - 0.5, -0.5))
     name_axes(axes, "share of n x MMR, each variable alone")
     set_title(axes, "Which variable?", beside_rows=True)
     return axes
+
+
+def _told(share: float, pvalue: float) -> str:
+    words = [] if share > 0 else ["no share"]
+    if share > 0 or pvalue < NOTHING:
+        words.append(f"p = {pvalue_text(pvalue)}")
+    return ", ".join(words)

@@ -117,8 +117,8 @@ def _null_law(result: Reported, level: float) -> str:
     n_kernels, p = len(result.kernel_tests), pvalue_text(result.pvalue)
     if n_kernels > 1 and not isinstance(result.null_distribution, BootstrapDistribution):
         told = (
-            f"The p-value of each of {n_kernels} kernels on a line, with the one that they make "
-            f"together, {p}, and the level {level:.3g}."
+            f"The p-value of {result.null_hypothesis} by each of {n_kernels} kernels on a line, "
+            f"with the one that they make together, {p}, and the level {level:.3g}."
         )
         caption = "What each kernel says, and all of them together."
         size = (SIZE[0], 1.9 + 0.3 * n_kernels)

@@ -32,8 +32,20 @@ def test_fits_and_shows_its_pictures(report, visit):
     assert [visited.overflow(width) for width in WIDTHS] == [0, 0]
     assert not visited.broken_images()
     images = visited.page.get_by_role("img")
-    assert images.count() == 4
+    # the kernels, the number, the contributions; the category is fitted exactly
+    assert images.count() == 3
     assert all(image.get_attribute("alt") for image in images.all())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pictures_are_as_wide_as_each_other(report, visit, width: int):
+    page = visit(report).page
+    page.set_viewport_size({"width": width, "height": 900})
+    shown = "all => all.map(i => [i.getBoundingClientRect().width, i.naturalWidth])"
+    sizes = page.eval_on_selector_all("img", shown)
+    assert len(sizes) == 3
+    # letters are then equally large: the same number of them goes into an inch of each file
+    assert len({(round(shown), pixels) for shown, pixels in sizes}) == 1
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns(report, visit):
