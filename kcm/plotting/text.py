@@ -10,9 +10,11 @@ from kcm.report import escape_latex
 __all__ = ["legend", "literal", "name_axes", "name_places", "set_title", "shortened"]
 
 TITLE_LINES = 3
-# Share of the width of a figure that the names of rows take at most.
-ROWS_SHARE = 0.42
-MARGIN = 0.06
+# Of the width of axes before their names of rows narrow them: what these names take at most, and
+# what is then left for a title.
+ROWS_SHARE, BESIDE_ROWS = 0.54, 0.66
+# Points between names on the horizontal axis below which they stand upright.
+UPRIGHT = 14.0
 # Points between the axes and the legend below them, in units of its font size: the axis's words.
 BELOW = 4.2
 
@@ -49,9 +51,7 @@ def set_title(ax: Any, *lines: str, beside_rows: bool = False) -> None:
         Whether names of rows stand to the left of the axes and narrow them.
     """
     size = optional_module("matplotlib", "plots", "a plot").rcParams["axes.titlesize"]
-    width = _inches(ax)[0]
-    narrowed = (1 - ROWS_SHARE - MARGIN) * ax.figure.get_figwidth()
-    room = 72 * (min(width, narrowed) if beside_rows else width)
+    room = 72 * _inches(ax)[0] * (BESIDE_ROWS if beside_rows else 1.0)
     first, rest = lines[0], lines[1:]
     told = [shortened(first, room, size, TITLE_LINES)]
     told += [shortened(line, room, "medium", 2) for line in rest]
@@ -72,13 +72,14 @@ def name_places(ax: Any, which: str, places: Any, names: Sequence[str], size: An
     font = optional_module("matplotlib", "plots", "a plot").rcParams[f"{which}tick.labelsize"]
     size = font if size is None else size
     if which == "y":
-        room = ROWS_SHARE * ax.figure.get_figwidth() * 72
+        room = ROWS_SHARE * _inches(ax)[0] * 72
         ax.set_yticks(places, [shortened(name, room, size, 2) for name in names], fontsize=size)
         return
     room = 0.9 * _inches(ax)[0] * 72 / max(len(names), 1)
     fits = all(_width(name, size) <= room for name in names)
     most = room if fits else 0.5 * _inches(ax)[1] * 72
-    style = {} if fits else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    tilted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    style = {} if fits else tilted if room > UPRIGHT else {"rotation": 90}
     ax.set_xticks(places, [shortened(name, most, size) for name in names], fontsize=size, **style)
 
 
