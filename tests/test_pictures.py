@@ -21,6 +21,7 @@ from matplotlib import cbook, pyplot
 import kcm
 from kcm import kernels
 from kcm.kernels.words import kernel_words
+from kcm.plotting.size_rates import draw_rates
 from kcm.plotting.text import literal, shortened
 from kcm.plotting.words import residual_words
 from kcm.simulation import SimulationStudy
@@ -118,6 +119,20 @@ class TestLiteral:
             told = self.words(examined(frame, **options)[1].plot_null())
             assert any(HOSTILE[1] in words for words in told)
 
+    def test_of_a_study_and_of_rates(self):
+        names = {"$a$": kcm.KCMTest(kernels.Gaussian()), "$b$": kcm.KCMTest(kernels.Laplace())}
+        settings = {r"$\sigma$": ["$low$", "$high$"], "$n$": [1, 2]}
+        study = SimulationStudy(noise, names, [20], settings, n_replications=5)
+        results = study.run(rng=0, n_jobs=1, progress=False)
+        told = self.words(results.plot_power())
+        assert "$n$" in told
+        assert r"$a$, $\sigma$ = $low$" in told
+        told = self.words(results.plot_pvalues()[0])
+        assert r"$\sigma$ = $high$, $n$ = 2" in told
+        assert {"$a$", "$b$"} <= set(told)
+        told = self.words(draw_rates(["$a$: b"], [0.1], [0.02], [True], 0.05))
+        assert "$a$: b" in told
+
     def test_tex_gets_its_own_escapes(self):
         assert literal("a\n$b_c$ 5 %") == r"a \$b_c\$ 5 %"
         with mpl.rc_context({"text.usetex": True}):
@@ -145,6 +160,10 @@ class TestLiteral:
                 assert box.x1 < page.x1 + 1, one.get_text()
                 assert box.y0 > page.y0 - 1, one.get_text()
                 assert box.y1 < page.y1 + 1, one.get_text()
+            explained = ax.get_legend()
+            if explained is not None:
+                below = ax.xaxis.get_tightbbox().y0
+                assert explained.get_window_extent().y1 <= below + 1
             assert ax.bbox.width > page.width / 3
             assert ax.bbox.height > page.height / 3
 
@@ -415,6 +434,11 @@ class TestPanels:
 def bent(rng, n, size):
     x = rng.normal(size=n)
     return kcm.FittedMoment(size * np.sin(2 * x) + rng.normal(size=n), x)
+
+
+def noise(rng, n, **settings):
+    x, psi = rng.normal(size=(2, n))
+    return kcm.FittedMoment(psi, x)
 
 
 class TestReport:

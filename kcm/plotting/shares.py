@@ -50,7 +50,7 @@ def draw_shares(
     """
     axes = new_axes(ax, (6.4, 1.4 + 0.4 * len(names)))
     rows, widths = np.arange(len(names)), np.nan_to_num(shares)
-    right = 1.25 * max(widths.max(initial=0.0), 0.2)
+    right = 1.45 * max(widths.max(initial=0.0), 0.2)
     chosen = widths > 0
     colors = [MARKED if p <= LEVEL else "white" for p in pvalues[chosen]]
     style = {"height": 0.6, "color": colors, "edgecolor": LINE, "linewidth": 0.8}

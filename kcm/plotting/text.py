@@ -15,8 +15,10 @@ TITLE_LINES = 3
 ROWS_SHARE, BESIDE_ROWS = 0.54, 0.66
 # Points between names on the horizontal axis below which they stand upright.
 UPRIGHT = 14.0
-# Points between the axes and the legend below them, in units of its font size: the axis's words.
-BELOW = 4.2
+# Letters of the end that a name of a row keeps where it is cut: bandwidths stand there.
+ROW_END = 8
+# Points between the words of an axis and the legend below them.
+GAP = 4.0
 
 
 def literal(text: str) -> str:
@@ -30,13 +32,16 @@ def literal(text: str) -> str:
     return escape_latex(flat) if settings["text.usetex"] else flat.replace("$", r"\$")
 
 
-def shortened(text: str, room: float, size: Any, n_lines: int = 1) -> str:
-    """Return a text in lines no wider than `room` points, the last one with dots if it is cut."""
+def shortened(text: str, room: float, size: Any, n_lines: int = 1, n_end: int = 0) -> str:
+    """Return a text in lines no wider than `room` points.
+
+    Where it is cut the last line has dots, before the last `n_end` letters.
+    """
     words = re.sub(r"\s", " ", text)
     lines = list(_lines(words, room, size))
     if len(lines) > n_lines:
         last = " ".join(lines[n_lines - 1 :])
-        lines = [*lines[: n_lines - 1], _cut(last, room, size)]
+        lines = [*lines[: n_lines - 1], _cut(last, room, size, n_end)]
     return "\n".join(literal(line) for line in lines)
 
 
@@ -73,7 +78,8 @@ def name_places(ax: Any, which: str, places: Any, names: Sequence[str], size: An
     size = font if size is None else size
     if which == "y":
         room = ROWS_SHARE * _inches(ax)[0] * 72
-        ax.set_yticks(places, [shortened(name, room, size, 2) for name in names], fontsize=size)
+        told = [shortened(name, room, size, 2, ROW_END) for name in names]
+        ax.set_yticks(places, told, fontsize=size)
         return
     room = 0.9 * _inches(ax)[0] * 72 / max(len(names), 1)
     fits = all(_width(name, size) <= room for name in names)
@@ -88,8 +94,17 @@ def legend(ax: Any, n_columns: int = 2, *, beside_rows: bool = False) -> None:
     style: dict[str, Any] = {"fontsize": "small", "framealpha": 0.9, "edgecolor": "none"}
     if ax.figure.get_layout_engine() is not None:
         corner, x = ("upper right", 1.0) if beside_rows else ("upper center", 0.5)
-        style |= {"loc": corner, "bbox_to_anchor": (x, 0.0), "borderaxespad": BELOW}
+        style |= {"loc": corner, "bbox_to_anchor": (x, 0.0), "borderaxespad": _depth(ax)}
     ax.legend(ncols=n_columns, **style)
+
+
+def _depth(ax: Any) -> float:
+    """Return how far the words below axes reach down, in heights of the letters of a legend."""
+    fonts = optional_module("matplotlib.font_manager", "plots", "a plot")
+    letters = fonts.FontProperties(size="small").get_size_in_points()
+    box = ax.xaxis.get_tightbbox()
+    pixels = 0.0 if box is None else ax.bbox.y0 - box.y0
+    return (72 * pixels / ax.figure.dpi + GAP) / float(letters)
 
 
 def _inches(ax: Any) -> tuple[float, float]:
@@ -133,7 +148,8 @@ def _fitting(text: str, room: float, size: Any) -> int:
     return low
 
 
-def _cut(text: str, room: float, size: Any) -> str:
+def _cut(text: str, room: float, size: Any, n_end: int) -> str:
     if _width(text, size) <= room:
         return text
-    return text[: _fitting(text, room - _width("...", size), size)].rstrip() + "..."
+    end = f"...{text[-n_end:]}" if n_end else "..."
+    return text[: _fitting(text, room - _width(end, size), size)].rstrip() + end
