@@ -21,8 +21,9 @@ from matplotlib import cbook, pyplot
 import kcm
 from kcm import kernels
 from kcm.kernels.words import kernel_words
+from kcm.plotting.shares import draw_shares
 from kcm.plotting.size_rates import draw_rates
-from kcm.plotting.text import literal, shortened
+from kcm.plotting.text import literal, set_title, shortened
 from kcm.plotting.words import residual_words
 from kcm.simulation import SimulationStudy
 
@@ -172,6 +173,45 @@ class TestLiteral:
         assert len(lines) == 2
         assert lines[1].endswith("...")
         assert shortened("short", 150.0, 10.0) == "short"
+
+
+class TestMarks:
+    """What the words and the ticks of a picture say of its marks."""
+
+    def test_a_title_is_broken_only_where_it_is_wider_than_the_axes(self):
+        figure, ax = pyplot.subplots(figsize=(4.4, 3.0))
+        text = "Mean residual of wage given educ and exper"
+        set_title(ax, text, "a note")
+        assert ax.get_title() == f"{text}\na note"
+        # the referee: the width that the renderer gives the line
+        figure.canvas.draw()
+        assert ax.title.get_window_extent().width <= ax.bbox.width
+        set_title(ax, f"{text} and {LONG}", "a note")
+        assert ax.get_title().count("\n") > 1
+
+    def test_shares_have_no_ticks_beyond_all_of_it(self):
+        ax = draw_shares(["a", "b"], np.array([1.0, 0.0]), np.array([0.01, 1.0]), np.zeros(2, bool))
+        assert max(ax.get_xticks()) == 1.0
+        assert ax.get_xlim()[1] > 1.0
+
+    def test_the_legend_of_a_size_check_says_what_each_mark_is(self):
+        ax = draw_rates(["a", "b", "c"], [0.1, 0.04, 0.06], [0.02] * 3, [True, False, True], 0.05)
+        entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        assert list(entries) == ["law used", "another law", "two standard errors", "level 0.05"]
+        colors = {name: entries[name].get_facecolor()[0].tolist() for name in list(entries)[:2]}
+        assert colors == {"law used": [0, 0, 0, 1], "another law": [1, 1, 1, 1]}
+        places = {name: entries[name].get_offsets().tolist() for name in colors}
+        assert places == {"law used": [[0.1, 0], [0.06, 2]], "another law": [[0.04, 1]]}
+
+    def test_without_another_law_the_legend_has_none(self):
+        ax = draw_rates(["a"], [0.1], [0.02], [True], 0.05)
+        assert "another law" not in ax.get_legend_handles_labels()[1]
+
+    def test_a_comparison_names_the_residual_by_its_outcome(self):
+        data = kcm.datasets.load_cps71().assign(wage=lambda d: np.exp(d["logwage"]))
+        table = kcm.compare_tests(smf.ols("np.log(wage) ~ age", data).fit(), ["RESET"])
+        assert table.plot().get_title() == "statsmodels OLS, residual of log wage"
+        assert table.model == "statsmodels OLS, np.log(wage) - x'b"
 
 
 class TestFittedExactly:

@@ -10,6 +10,7 @@ import numpy as np
 from kcm._options import did_you_mean, listed
 from kcm.comparison.drawing import draw
 from kcm.exceptions import OptionError
+from kcm.plotting.words import residual_words
 from kcm.report import Grid, pvalue_text
 
 if TYPE_CHECKING:
@@ -190,7 +191,13 @@ class ComparisonTable:
         """
         kinds = [_kind(row) for row in self.rows]
         names, pvalues = [row.name for row in self.rows], [row.pvalue for row in self.rows]
-        return draw(names, np.array(pvalues), kinds, self.model, ax)
+        return draw(names, np.array(pvalues), kinds, _title(self.model), ax)
+
+
+def _title(model: str) -> str:
+    """Return the model, with its residual in words."""
+    name, _, moment = model.partition(", ")
+    return f"{name}, {residual_words(moment, 0, 1)}"
 
 
 def _plain(value: Any) -> Any:

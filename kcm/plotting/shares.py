@@ -60,6 +60,8 @@ def draw_shares(
         axes.text(width + 0.012 * right, row, told, va="center", fontsize="small")
     name_places(axes, "y", rows, names)
     axes.set(xlim=(0, right), ylim=(len(names) - 0.5, -0.5))
+    # the room on the right is for words: no share is above 1
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= min(right, 1.0)])
     name_axes(axes, "share of n x MMR, each variable alone")
     set_title(axes, "Which variable?", beside_rows=True)
     return axes

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from kcm.plotting.axes import LINE, new_axes
 from kcm.plotting.text import legend, name_axes, name_places, set_title
@@ -42,14 +43,24 @@ def draw_rates(
     """
     axes = new_axes(ax, (7.2, 1.9 + 0.35 * len(names)))
     rows, values, bse = np.arange(len(names)), np.array(rates), np.array(errors)
-    axes.hlines(rows, np.maximum(values - 2 * bse, 0), values + 2 * bse, color=LINE, linewidth=1.0)
-    colors = [LINE if own else "white" for own in used]
-    axes.scatter(values, rows, c=colors, edgecolors=LINE, zorder=3)
+    for words, color, chosen in _marks(np.array(used)):
+        style = {"color": color, "edgecolors": LINE, "label": words, "zorder": 3}
+        axes.scatter(values[chosen], rows[chosen], **style)
+    low, high = np.maximum(values - 2 * bse, 0), values + 2 * bse
+    axes.hlines(rows, low, high, color=LINE, linewidth=1.0, label="two standard errors")
     axes.axvline(level, color=LINE, linestyle="--", linewidth=1.0, label=f"level {level:g}")
     name_places(axes, "y", rows, names, "small")
     axes.set(ylim=(len(names) - 0.5, -0.5))
     name_axes(axes, "share of right models rejected")
-    axes.set_xlim(left=0, right=1.1 * max(float((values + 2 * bse).max()), 2 * level))
+    axes.set_xlim(left=0, right=1.1 * max(float(high.max()), 2 * level))
     set_title(axes, "Size check", beside_rows=True)
     legend(axes, beside_rows=True)
     return axes
+
+
+def _marks(
+    used: Bool[np.ndarray, " k"],
+) -> list[tuple[str, str, Bool[np.ndarray, " k"]]]:
+    """Return words, colour and rows of each kind of mark that there is."""
+    kinds = [("law used", LINE, used), ("another law", "white", ~used)]
+    return [kind for kind in kinds if kind[2].any()]

@@ -10,6 +10,8 @@ from kcm.report import escape_latex
 __all__ = ["legend", "literal", "name_axes", "name_places", "set_title", "shortened"]
 
 TITLE_LINES = 3
+# Of all titles, one line or several.
+TITLE_SIZE = "medium"
 # Of the width of axes before their names of rows narrow them: what these names take at most, and
 # what is then left for a title.
 ROWS_SHARE, BESIDE_ROWS = 0.54, 0.66
@@ -55,12 +57,11 @@ def set_title(ax: Any, *lines: str, beside_rows: bool = False) -> None:
     beside_rows : bool
         Whether names of rows stand to the left of the axes and narrow them.
     """
-    size = optional_module("matplotlib", "plots", "a plot").rcParams["axes.titlesize"]
-    room = 72 * _inches(ax)[0] * (BESIDE_ROWS if beside_rows else 1.0)
     first, rest = lines[0], lines[1:]
-    told = [shortened(first, room, size, TITLE_LINES)]
-    told += [shortened(line, room, "medium", 2) for line in rest]
-    ax.set_title("\n".join(told), fontsize="medium" if rest else None)
+    room = 72 * _inches(ax)[0] * (BESIDE_ROWS if beside_rows else 1.0)
+    told = [shortened(first, room, TITLE_SIZE, TITLE_LINES)]
+    told += [shortened(line, room, TITLE_SIZE, 2) for line in rest]
+    ax.set_title("\n".join(told), fontsize=TITLE_SIZE)
 
 
 def name_axes(ax: Any, x: str, y: str | None = None) -> None:

@@ -20,7 +20,6 @@ SIZE = (4.8, 3.7)
 STYLE = MappingProxyType(
     {
         "font.size": 9.0,
-        "axes.titlesize": 10.0,
         "axes.labelsize": 9.0,
         "axes.spines.top": False,
         "axes.spines.right": False,

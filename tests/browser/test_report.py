@@ -48,6 +48,21 @@ def test_pictures_are_as_wide_as_each_other(report, visit, width: int):
     assert len({(round(shown), pixels) for shown, pixels in sizes}) == 1
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_captions_of_tables_are_read_without_scrolling(report, visit, width: int):
+    page = visit(report).page
+    page.set_viewport_size({"width": width, "height": 900})
+    ends = """all => all.map(caption => {
+        const words = document.createRange();
+        words.selectNodeContents(caption);
+        return [words.getBoundingClientRect().right,
+                caption.closest(".wide").getBoundingClientRect().right];
+    })"""
+    found = page.eval_on_selector_all(".wide caption", ends)
+    assert len(found) >= 5
+    assert all(words <= frame for words, frame in found), found
+
+
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns(report, visit):
     page = visit(report).page
     before = column(page, 2)
