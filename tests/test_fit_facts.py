@@ -107,7 +107,7 @@ class TestUnsolvedEquations:
         data["t"] = 1.7e9 + rng.uniform(0, 3600, len(data))
         data["y"] = 1 + (data.t - 1.7e9) / 3600 + 0.3 * rng.normal(size=len(data))
         fit = _quietly(lambda: smf.ols(formula, data).fit())
-        with pytest.raises(kcm.DataError, match="of their size only.*subtract the mean of `t`"):
+        with pytest.raises(kcm.DataError, match=r"size only.*subtract the mean of `t`"):
             fitted_moment(fit)
         with pytest.raises(kcm.DataError, match="subtract the mean of `t`"):
             kcm.compare_tests(fit)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kcm._options import check_option
 from kcm._tables import is_text
+from kcm.data.encoding import encode_column
 from kcm.data.factors import category_column, plain_columns, resolve_in
 from kcm.data.formula_sides import factors_by_side, parse, stages, variables
 from kcm.exceptions import DataError, OptionError
@@ -188,13 +189,13 @@ def conditioning_design(formula: str, table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns of `table` where a factor is a plain function of them, row by row, and the columns
-        to which it is evaluated where it is a category made of numbers (``C(k)``) or looks at
-        other rows (``lag(y)``).
+        to which it is evaluated where it is a category (an indicator for each level but the first)
+        or looks at other rows (``lag(y)``).
 
     Raises
     ------
     DataError
-        If a factor cannot be evaluated on `table`.
+        If a factor cannot be evaluated on `table`, or holds categories of one level or of too many.
 
     Examples
     --------
@@ -212,15 +213,21 @@ def _conditioning_columns(factor: Any, table: pd.DataFrame, formula: str) -> pd.
     from formulaic.transforms import TRANSFORMS
 
     text, names = factor.expr, list(table.columns)
-    category = category_column(text, names)
-    if category is not None and is_text(table[category]):
-        return table[[category]]
     plain = plain_columns(text, names, resolve_in(TRANSFORMS))
-    if plain is not None:
+    if plain is not None and not any(is_text(table[name]) for name in plain):
         return table[list(plain)]
+    for name in _categories(text, table):
+        encode_column(table[name], f"column {name!r} of `data`")  # refuses what only names rows
     if not variables(factor):
         return table[[]]
     return _evaluated_alone(factor, table, formula)
+
+
+def _categories(text: str, table: pd.DataFrame) -> tuple[str, ...]:
+    """Name the column of words that a factor is: as it stands, quoted, or in ``C``."""
+    alone = text if text in table.columns else category_column(f"C({text})", list(table.columns))
+    name = alone or category_column(text, list(table.columns))
+    return () if name is None or not is_text(table[name]) else (name,)
 
 
 def _evaluated_alone(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
@@ -228,8 +235,16 @@ def _evaluated_alone(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataF
     from formulaic.parser.types import Factor, Term
 
     terms = [Term([Factor("1", eval_method="literal")]), Term([factor])]
-    evaluated = pd.DataFrame(_evaluate(terms, table, formula))
+    evaluated = pd.DataFrame(_evaluate(terms, _without_unused_levels(table), formula))
     return evaluated.drop(columns="Intercept")
+
+
+def _without_unused_levels(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the levels that occur: the indicator of another would not vary."""
+    categories = table.select_dtypes("category")
+    return table.assign(
+        **{name: categories[name].cat.remove_unused_categories() for name in categories}
+    )
 
 
 def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
