@@ -24,6 +24,10 @@ from kcm.data.factors import plain_columns, resolve_in
 ENGINES = ["patsy", "formulaic"]
 
 
+def lagged(values: pd.Series) -> pd.Series:  # formulas call it by name
+    return values.shift(1)
+
+
 @pytest.fixture
 def data() -> pd.DataFrame:
     return frame()
