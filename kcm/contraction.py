@@ -216,8 +216,8 @@ def _check_seen(seen: float, most: float, precision: Precision) -> None:
         raise SaturatedModelError(
             "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding in "
             f"{precision} precision. Either the model is saturated in the conditioning variables "
-            "(it fits the mean at each of their values, so there is nothing to test), or the "
-            "bandwidth is far too wide."
+            "(it fits the mean at each of their values, so there is nothing to test): pass further "
+            "variables as `conditioning`. Or the bandwidth is far too wide: pass a narrower one."
         )
 
 

@@ -92,7 +92,8 @@ def command_case(rng: np.random.Generator) -> Case:
 
     def by_python() -> Any:
         text, frame = _lagged(side, data)
-        result = kcm.specification_test(fit(f"{outcome} ~ {text}", frame.dropna()), kernel=chosen)
+        frame = frame.dropna() if text != side else data.dropna()
+        result = kcm.specification_test(fit(f"{outcome} ~ {text}", frame), kernel=chosen)
         return _common(result.to_dict())
 
     told = f"{writer}, {model}, {side}, {' '.join(kernel)}"

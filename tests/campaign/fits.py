@@ -47,7 +47,7 @@ def _discrete(name: str, model: Callable[..., Any], outcome: str) -> Fit:
 
 
 def _precision(data: pd.DataFrame) -> np.ndarray:
-    return data.w.to_numpy() ** 2
+    return data.precision.to_numpy()
 
 
 FAMILIES = sm.families

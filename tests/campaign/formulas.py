@@ -13,24 +13,19 @@ from .case import Case
 
 __all__ = ["formula_case"]
 
+# Formulas call them by name.
+NAMES = (KNOTS, POWER, lagged, np)
+
 
 def formula_case(rng: np.random.Generator) -> Case:
     """A formula of patsy, conditioned by default and on what it means by hand."""
     seed = int(rng.integers(2**31))
     formula, data = generate(seed, "patsy"), frame(60, seed % 1000)
     text = f"y ~ {formula.text}"
-    names = {"KNOTS": KNOTS, "POWER": POWER, "lagged": lagged}
 
     def test(conditioning: pd.DataFrame | None) -> Any:
-        locals().update(names)
-        fit = smf.ols(text, data, eval_env=_environment(names)).fit()
+        fit = smf.ols(text, data).fit()
         result = kcm.specification_test(fit, conditioning)
         return {"pvalue": float(result.pvalue), "n_obs": result.n_obs}
 
     return Case("formulas", text, lambda: test(None), lambda: test(by_hand(formula, data)))
-
-
-def _environment(names: dict[str, Any]) -> Any:
-    from patsy import EvalEnvironment
-
-    return EvalEnvironment([names | {"np": np}])

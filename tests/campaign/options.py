@@ -22,7 +22,7 @@ INVARIANT_KERNELS: dict[str, Callable[[], Any]] = {
     "Matern": lambda: kernels.Matern(nu=2.5),
     "RationalQuadratic": kernels.RationalQuadratic,
     "two": lambda: [kernels.Gaussian(), kernels.Laplace()],
-    "PenalizedMaximum": kcm.PenalizedMaximum,
+    "PenalizedMaximum": lambda: kcm.PenalizedMaximum([kernels.Gaussian(), kernels.Laplace()]),
 }
 _FIXED: dict[str, Callable[[], Any]] = {
     "Gaussian(0.7)": lambda: kernels.Gaussian(0.7),

@@ -25,6 +25,7 @@ def sample(rng: np.random.Generator, n: int | None = None) -> pd.DataFrame:
     n = int(rng.choice(SIZES)) if n is None else n
     data = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n)})
     data["w"] = rng.uniform(1, 2, n)
+    data["precision"] = rng.uniform(1, 4, n)
     data["k"] = rng.permutation(np.arange(n) % 3)
     data["g"] = np.array(["a", "b", "c"])[rng.permutation(np.arange(n) % 3)]
     data["flag"] = rng.permutation(np.arange(n) % 2) == 1

@@ -77,6 +77,10 @@ def _compare(option: str) -> Callable[[Any, Any], Any]:
     return call
 
 
+def _one_kernel(fit: Any) -> Any:
+    return kcm.specification_test(fit, kernel=kernels.Gaussian())
+
+
 Ask = Callable[[Any, Any], Any]
 # An option, how it is given, and the values that are wrong for it.
 OPTIONS: dict[str, tuple[Ask, tuple[str, ...]]] = {
@@ -122,7 +126,7 @@ OPTIONS: dict[str, tuple[Ask, tuple[str, ...]]] = {
     "tests": (_compare("tests"), _but()),
     "compare conditioning": (_compare("conditioning"), _but("None")),
     "compare rng": (_compare("rng"), _but("None", "0", "2**70")),
-    "estimate start": (_estimate("start"), _but("None", "[]")),
+    "estimate start": (_estimate("start"), _but("None")),
     "estimate bounds": (_estimate("bounds"), _but("None", "{}")),
     "estimate method": (_estimate("method"), _but()),
     "estimate n_starts": (_estimate("n_starts"), _but()),
@@ -145,10 +149,13 @@ OPTIONS: dict[str, tuple[Ask, tuple[str, ...]]] = {
         lambda fit, value: dict(kcm.MMR.from_formula("y ~ x", value).fit().params),
         _but(),
     ),
-    "level": (
-        lambda fit, value: {"n": kcm.power(fit, n=100, level=value).power},
-        _but(),
+    "level": (lambda fit, value: {"power": kcm.power(_one_kernel(fit), 100, value)}, _but()),
+    "n_obs of power": (
+        lambda fit, value: {"power": kcm.power(_one_kernel(fit), value)},
+        _but("2**70"),
     ),
+    "power of a size": (lambda fit, value: {"n": kcm.sample_size(_one_kernel(fit), value)}, _but()),
+    "powered result": (lambda fit, value: {"power": kcm.power(value, 100)}, _but()),
 }
 
 
