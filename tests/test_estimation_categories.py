@@ -17,8 +17,8 @@ def data() -> pd.DataFrame:
     data["s"] = "m" + data.k.astype(str)
     data["my s"], data["id"] = data.s, [f"r{i}" for i in range(n)]
     data["cat"] = pd.Categorical(data.s, categories=["m0", "m1", "m2", "m3", "none"])
-    indicators = {f"m{level}": (data.k == level) * 1.0 for level in (1, 2, 3)}
-    return data.assign(**indicators)
+    indicators = {f"m{level}": (data.k == level) * 1.0 for level in range(4)}
+    return data.assign(**indicators, odd=data.k % 2, large=data.k.isin([2, 3]) * 1.0)
 
 
 def estimate(formula: str, data: pd.DataFrame) -> tuple[np.ndarray, float]:
@@ -26,7 +26,7 @@ def estimate(formula: str, data: pd.DataFrame) -> tuple[np.ndarray, float]:
     return results.params.to_numpy(), results.test().pvalue
 
 
-INDICATORS = "m1 + m2 + m3"
+INDICATORS = "m0 + m1 + m2 + m3"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,9 @@ INDICATORS = "m1 + m2 + m3"
         ("y ~ x | x + Q('my s')", f"y ~ x | x + {INDICATORS}"),
         ("y ~ x | x + cat", f"y ~ x | x + {INDICATORS}"),
         ("y ~ x | x + C(k)", f"y ~ x | x + {INDICATORS}"),
-        ("y ~ x + s", f"y ~ x + {INDICATORS}"),
+        ("y ~ x + s", f"y ~ x + m1 + m2 + m3 | x + {INDICATORS}"),
+        ("y ~ x | x + C(k % 2)", "y ~ x | x + odd"),
+        ("y ~ x | x + C(k > 1)", "y ~ x | x + large"),
         ("y ~ x | x + I(s == 'm1')", "y ~ x | x + m1"),
         ("y ~ x | x + I(id == 'r1')", "y ~ x | x + I(x == x.iloc[1])"),
     ],
@@ -49,9 +51,19 @@ def test_words_are_indicators(data: pd.DataFrame, formula: str, by_hand: str):
     assert pvalue == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + C(k, Sum)", "y ~ x + C(k, Treatment(2))", "y ~ x + other", "y ~ x + back"]
+)
+def test_contrasts_and_the_order_of_levels_do_not_matter(data: pd.DataFrame, formula: str):
+    backwards = pd.Categorical(data.s, categories=["m3", "m2", "m1", "m0"])
+    names = data.s.map({"m0": "d", "m1": "c", "m2": "b", "m3": "a"})
+    changed = data.assign(back=backwards, other=names)
+    assert estimate(formula, changed)[1] == pytest.approx(estimate("y ~ x + s", data)[1], rel=1e-9)
+
+
 def test_names_say_which_level(data: pd.DataFrame):
     results = kcm.MMR.from_formula("y ~ x | x + s", data).fit()
-    assert results.test().conditioning_names == ("x", "s[T.m1]", "s[T.m2]", "s[T.m3]")
+    assert results.test().conditioning_names == ("x", "s[m0]", "s[m1]", "s[m2]", "s[m3]")
 
 
 def test_missing_words_are_missing_rows(data: pd.DataFrame):

@@ -90,7 +90,8 @@ def read_factors(formula: str, side: str) -> tuple[Factor, ...]:
         texts = factor_texts(formula, side)
     except RecursionError as error:
         raise OptionError(
-            f"`formula` is nested too deeply: {formula[:200]!r}. Make columns of its parts beforehand."
+            f"`formula` is nested too deeply: {formula[:200]!r}. Make columns of its parts "
+            "beforehand."
         ) from error
     return tuple(_read(text, formula) for text in texts)
 

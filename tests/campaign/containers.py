@@ -61,7 +61,9 @@ def _polars(columns: dict[str, Any], rng: np.random.Generator) -> Any:
 def _arrow(columns: dict[str, Any], rng: np.random.Generator) -> Any:
     arrays = {name: pa.array(_listed(column)) for name, column in columns.items()}
     coded = rng.random() < 0.5
-    return pa.table({n: a.dictionary_encode() if coded else a for n, a in arrays.items()})
+    # a dictionary of numbers holds categories, as pandas reads it
+    words = {n for n, a in arrays.items() if coded and pa.types.is_string(a.type)}
+    return pa.table({n: a.dictionary_encode() if n in words else a for n, a in arrays.items()})
 
 
 def _listed(column: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from linearmodels.iv import IV2SLS, IVGMM, IVLIML
-from statsmodels.sandbox.regression.gmm import IV2SLS as SandboxIV
+from statsmodels.sandbox.regression import gmm
 
 import kcm
 
@@ -71,7 +71,9 @@ FITS: dict[str, Fit] = {
     "GLM Binomial": _glm(FAMILIES.Binomial, "b"),
     "GLM probit": _glm(lambda: FAMILIES.Binomial(FAMILIES.links.Probit()), "b"),
     "GLM Gamma": _glm(lambda: FAMILIES.Gamma(FAMILIES.links.Log()), "positive"),
-    "GLM InverseGaussian": _glm(lambda: FAMILIES.InverseGaussian(FAMILIES.links.Log()), "positive"),
+    "GLM InverseGaussian": _glm(
+        lambda: FAMILIES.InverseGaussian(FAMILIES.links.Log()), "above_one"
+    ),
     "GLM NegativeBinomial": _glm(lambda: FAMILIES.NegativeBinomial(alpha=0.5), "count"),
     "Logit": _discrete("logit", sm.Logit, "b"),
     "Probit": _discrete("probit", sm.Probit, "b"),
@@ -160,7 +162,7 @@ def instrumental_case(rng: np.random.Generator) -> Case:
 
     def by_formula() -> Any:
         if name == "sandbox":
-            fit = SandboxIV(y, np.hstack([x, price]), np.hstack([x, z])).fit()
+            fit = gmm.IV2SLS(y, np.hstack([x, price]), np.hstack([x, z])).fit()
         else:
             fit = IV[name].from_formula(formula, given).fit()
         return value_of(kcm.specification_test(fit, **options))

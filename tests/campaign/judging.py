@@ -23,7 +23,7 @@ _SUBJECT = re.compile(r"`[^`]+`|'[^']+'|\bkcm\.\w+")
 _REMEDY = re.compile(
     r"\b(must|pass|use|give|name|fit|refit|leave|build|call|choose|add|write|make|take|drop|fill"
     r"|replace|rescale|subtract|divide|convert|join|merge|set|rely|expected|needs?|supported|only"
-    r"|did you mean|aggregate|install|weights|the tests are)\b",
+    r"|did you mean|aggregate|install|weights|the tests are|the columns are)\b",
     re.IGNORECASE,
 )
 
@@ -55,7 +55,10 @@ def is_clear(message: str) -> bool:
 
 def judge(case: Case) -> Outcome:
     """Ask the library, ask the referee, and compare."""
-    with warnings.catch_warnings(record=True) as raised, np.errstate(all="warn"):
+    with (
+        warnings.catch_warnings(record=True) as raised,
+        np.errstate(divide="warn", over="warn", invalid="warn"),
+    ):
         warnings.simplefilter("always")
         answer = _attempt(case.call)
     if isinstance(answer, Outcome):

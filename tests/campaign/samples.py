@@ -39,6 +39,7 @@ def sample(rng: np.random.Generator, n: int | None = None) -> pd.DataFrame:
     data["count"] = rng.poisson(np.exp(0.5 + 0.3 * np.clip(index, -3, 3)))
     data["b"] = (index - index.median() + 1.5 * rng.logistic(size=n) > 0).astype(int)
     data["positive"] = np.exp(0.3 * np.clip(index, -3, 3)) * rng.gamma(4, 0.25, n) + 1e-3
+    data["above_one"] = 1 + data.positive
     return data
 
 

@@ -98,7 +98,7 @@ OPTIONS: dict[str, tuple[Ask, tuple[str, ...]]] = {
     "projection": (_test("projection"), _but()),
     "data": (_test("data"), _but("None")),
     "n_resamples": (_law("n_resamples"), _but()),
-    "multipliers": (_law("multipliers"), _but()),
+    "weights": (_law("weights"), _but()),
     "stop": (_law("stop"), _but("None")),
     "studentize": (_law("studentize"), _but("True")),
     "groups": (_law("groups"), _but("None")),
