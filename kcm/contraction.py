@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from kcm._records import one_line
 from kcm.border import Border, border, empty_border
-from kcm.exceptions import SaturatedModelError
+from kcm.exceptions import DataError, SaturatedModelError
 from kcm.gram import GramOperator, cross
 from kcm.gram.execution import Precision
 from kcm.kernels import Kernel
@@ -21,6 +21,8 @@ StatisticName = Literal["U", "V"]
 
 # psi'K psi relative to sum psi_i^2 k(x_i, x_i): below this it is rounding error.
 ROUNDING: dict[Precision, float] = {"double": 1e-12, "single": 1e-5}
+# The fourth powers of other residuals, which laws take, lose digits, vanish or are infinite.
+SMALLEST, LARGEST = 1e-70, 1e70
 
 
 @final
@@ -131,6 +133,8 @@ def contract(
     ------
     SaturatedModelError
         When the kernel maps the residuals to zero up to rounding.
+    DataError
+        When the residuals are too small or too large to be squared.
 
     Examples
     --------
@@ -143,6 +147,7 @@ def contract(
     0.5954
     """
     n, q = moment.residuals.shape
+    _check_size(moment.residuals)
     slopes = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
     jacobian = slopes[:, :, :0] if moment.from_another_sample else slopes
     diagonal = gram.diagonal()
@@ -208,6 +213,21 @@ def _own_sizes(gram: GramOperator, diagonal: Float[np.ndarray, " n"]) -> Float[n
         return diagonal
     to_first = cross(gram.kernel, gram.points, gram.points[:1])[:, 0]
     return diagonal - 2 * to_first + diagonal[0]
+
+
+def _check_size(residuals: Float[np.ndarray, "n q"]) -> None:
+    """Refuse residuals whose squares, and the squares of these, are no longer exact."""
+    largest = np.abs(residuals).max()
+    if 0 < largest < SMALLEST:
+        raise DataError(
+            f"the `residuals` are too small to be squared (at most {largest:.0e}); multiply them, "
+            "or the outcome that was fitted, by a constant."
+        )
+    if largest > LARGEST:
+        raise DataError(
+            f"the `residuals` are too large to be squared (up to {largest:.0e}); divide them, or "
+            "the outcome that was fitted, by a constant."
+        )
 
 
 def _check_seen(seen: float, most: float, precision: Precision) -> None:

@@ -172,8 +172,9 @@ def check_solved(
         When a sum is further from zero than a tenth of its standard error, for a regressor or a
         combination of regressors: a time in seconds hides the constant beside it.
     """
-    combined = scores[:, : columns.shape[1]] @ _combinations(columns)
-    distance = _distance_from_zero(np.hstack([scores, combined]), residuals)
+    own = scores[:, : columns.shape[1]]
+    combined = np.hstack([scores, own @ _combinations(columns), _centred(own, columns)])
+    distance = _distance_from_zero(combined, residuals)
     if distance <= _UNSOLVED:
         return
     unsolved = (
@@ -214,6 +215,22 @@ def _combinations(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k r"]
     usable = values > _COLLINEAR * values.max(initial=0.0)
     kept = directions[: len(values)][usable] / values[usable, None]
     return np.asarray(kept.T / size[:, None])
+
+
+def _centred(
+    scores: Float[np.ndarray, "n k"], columns: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n r"]:
+    """Return the scores of columns less their means.
+
+    None where no column is constant, or scores are no multiples of columns, as with instruments.
+    """
+    constant = np.flatnonzero((np.ptp(columns, axis=0) == 0) & (columns[0] != 0))
+    if not constant.size:
+        return scores[:, :0]
+    weight = scores[:, constant[0]] / columns[0, constant[0]]
+    if not np.allclose(scores, weight[:, None] * columns, rtol=1e-9, atol=0):
+        return scores[:, :0]
+    return np.asarray(weight[:, None] * (columns - columns.mean(axis=0)))
 
 
 def _distance_from_zero(

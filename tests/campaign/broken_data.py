@@ -166,15 +166,15 @@ def _unfitted(model: Any) -> Any:
 def _frames(rng: np.random.Generator) -> Case:
     """Frames that are no longer those of the fit, or do not go with it."""
     data = sample(rng)
-    change = str(choose(rng, ["sorted", "shorter", "other index", "repeated index", "no column"]))
+    change = str(choose(rng, ["sorted", "longer", "other index", "repeated index", "no column"]))
     frame = data.copy()
     fit = smf.ols("y ~ np.exp(x)", frame).fit()
     conditioning: Any = None
     match change:
         case "sorted":
             frame[:] = frame.sort_values("x").to_numpy()
-        case "shorter":
-            frame.drop(index=frame.index[-1], inplace=True)
+        case "longer":
+            frame.loc[len(frame)] = frame.iloc[0]  # in place, as `drop` will no longer be
         case "other index":
             conditioning = data[["z"]].set_axis(data.index + 1000)
         case "repeated index":

@@ -40,6 +40,8 @@ class Case:
         Returns the value that is right; None where the input must be refused.
     rtol : float
         How far numbers may be apart.
+    may_refuse : bool
+        Whether a clear refusal is as good as the value that is right.
     """
 
     area: str
@@ -47,6 +49,7 @@ class Case:
     call: Callable[[], Value]
     referee: Callable[[], Value] | None = None
     rtol: float = 1e-6
+    may_refuse: bool = False
 
 
 @final

@@ -11,9 +11,12 @@ from .commands import broken_file_case, command_case
 from .comparisons import comparison_case
 from .containers import container_case, estimation_container_case
 from .dense import dense_case
+from .execution import execution_case
+from .extremes import extreme_case
 from .fits import fit_case, instrumental_case
 from .formulas import formula_case
 from .invariance import invariance_case
+from .new_rows import new_rows_case
 from .wrong_options import wrong_option_case
 
 __all__ = ["make"]
@@ -33,6 +36,9 @@ AREAS: tuple[tuple[Callable[[np.random.Generator], Case], int], ...] = (
     (broken_data_case, 7),
     (cluster_case, 4),
     (comparison_case, 3),
+    (execution_case, 5),
+    (extreme_case, 7),
+    (new_rows_case, 5),
 )
 
 

@@ -22,7 +22,7 @@ _SUBJECT = re.compile(r"`[^`]+`|'[^']+'|\bkcm\.\w+")
 # What to do about it.
 _REMEDY = re.compile(
     r"\b(must|pass|use|give|name|fit|refit|leave|build|call|choose|add|write|make|take|drop|fill"
-    r"|replace|rescale|subtract|divide|convert|join|merge|set|rely|expected|needs?|supported|only"
+    r"|replace|rescale|subtract|divide|multiply|convert|join|merge|set|rely|expected|needs?|supported|only"
     r"|did you mean|aggregate|install|weights|the tests are|the columns are)\b",
     re.IGNORECASE,
 )
@@ -96,7 +96,7 @@ def _attempt(call: Callable[[], Value]) -> Value | Outcome:
 
 def _refusal(case: Case, answer: Outcome) -> Outcome:
     """A clear refusal is right where one is expected, or the referee is refused too."""
-    if answer.verdict is not Verdict.REFUSED or case.referee is None:
+    if answer.verdict is not Verdict.REFUSED or case.referee is None or case.may_refuse:
         return answer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
