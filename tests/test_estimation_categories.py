@@ -66,6 +66,14 @@ def test_names_say_which_level(data: pd.DataFrame):
     assert results.test().conditioning_names == ("x", "s[m0]", "s[m1]", "s[m2]", "s[m3]")
 
 
+@pytest.mark.parametrize("kind", ["string", "category", object])
+def test_types_of_words(data: pd.DataFrame, kind: str | type):
+    expected = estimate("y ~ x | x + s", data)[1]
+    assert estimate("y ~ x | x + s", data.astype({"s": kind}))[1] == pytest.approx(
+        expected, rel=1e-9
+    )
+
+
 def test_missing_words_are_missing_rows(data: pd.DataFrame):
     gaps = data.assign(s=data.s.where(data.index > 4))
     expected = estimate(f"y ~ x | x + {INDICATORS}", data[5:])

@@ -9,6 +9,7 @@ from .case import Case, Outcome, Verdict
 
 __all__ = ["bad", "campaign", "table"]
 
+STOPPED = "stopped"
 # As bad as anything that is neither right nor clearly refused.
 BAD = (Verdict.WRONG, Verdict.CRASH, Verdict.HANG, Verdict.UNCLEAR)
 
@@ -31,7 +32,11 @@ def campaign(
         case = make(seed)
         begun = {"seed": seed, "area": case.area, "told": case.told, "verdict": Verdict.CRASH.value}
         _append(path, begun)
-        outcome = judge(case)
+        try:
+            outcome = judge(case)
+        except KeyboardInterrupt:  # whoever stops a campaign has not found a crash
+            _append(path, begun | {"verdict": STOPPED})
+            raise
         known[seed] = begun | {"verdict": outcome.verdict.value, "detail": outcome.detail}
         _append(path, known[seed])
     return {seed: known[seed] for seed in wanted}
@@ -46,7 +51,8 @@ def _read(path: Path) -> dict[int, dict[str, str]]:
     if not path.exists():
         return {}
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {line["seed"]: line for line in lines}  # the later line of a seed counts
+    last = {line["seed"]: line for line in lines}  # the later line of a seed counts
+    return {seed: line for seed, line in last.items() if line["verdict"] != STOPPED}
 
 
 def bad(outcomes: dict[int, dict[str, str]]) -> list[str]:
