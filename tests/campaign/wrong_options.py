@@ -110,8 +110,9 @@ OPTIONS: dict[str, tuple[Ask, tuple[str, ...]]] = {
         lambda fit, value: value_of(kcm.specification_test(fit, null=kcm.Asymptotic(value))),
         _but(),
     ),
-    "bandwidth": (_kernel(kernels.Gaussian), _but("1.5", "2**70")),
-    "Laplace bandwidth": (_kernel(kernels.Laplace), _but("1.5", "2**70")),
+    # there are two conditioning variables, and so two numbers are a bandwidth
+    "bandwidth": (_kernel(kernels.Gaussian), _but("1.5", "2**70", "array")),
+    "Laplace bandwidth": (_kernel(kernels.Laplace), _but("1.5", "2**70", "array")),
     "nu": (_kernel(lambda v: kernels.Matern(nu=v)), _but("1.5")),
     "degree": (_kernel(lambda v: kernels.Polynomial(v)), _but()),
     "alpha": (_kernel(lambda v: kernels.RationalQuadratic(alpha=v)), _but("1.5", "2**70")),
