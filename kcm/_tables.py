@@ -203,9 +203,15 @@ def raw_column(column: pd.Series, subject: str) -> pd.Series:
     """
     array = np.asarray(column)
     if is_text(column) or array.dtype.kind in "mM":
-        return column.reset_index(drop=True)
+        return _as_plain_text(column.reset_index(drop=True))
     floats = as_floats(array, subject)
     return pd.Series(array if array.dtype.kind in "biu" else floats)
+
+
+def _as_plain_text(column: pd.Series) -> pd.Series:
+    """Return text of pandas' own type as objects: formulaic knows no categories in it."""
+    is_text_type = isinstance(column.dtype, pd.StringDtype)
+    return column.astype(object) if is_text_type else column
 
 
 def check_distinct(names: Iterable[str], owner: str) -> None:

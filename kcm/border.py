@@ -87,11 +87,16 @@ def border(
 
 
 def covariance_root(covariance: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
-    """Return R with R'R the matrix, whose rows may differ in size."""
+    """Return R with R'R the matrix, whose rows may differ in size.
+
+    It is the symmetric root of the correlations, times the sizes: eigenvectors alone have no
+    sign, so that rounding of the matrix would decide on draws.
+    """
     sizes = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     sizes = np.where(sizes > 0, sizes, 1.0)
     values, vectors = np.linalg.eigh(covariance / sizes / sizes[:, None])
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))).T * sizes)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return np.asarray(root * sizes)
 
 
 def bordered(

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from kcm._records import one_line
 from kcm.border import Border, border, empty_border
-from kcm.exceptions import SaturatedModelError
+from kcm.exceptions import DataError, SaturatedModelError
 from kcm.gram import GramOperator, cross
 from kcm.gram.execution import Precision
 from kcm.kernels import Kernel
@@ -21,6 +21,8 @@ StatisticName = Literal["U", "V"]
 
 # psi'K psi relative to sum psi_i^2 k(x_i, x_i): below this it is rounding error.
 ROUNDING: dict[Precision, float] = {"double": 1e-12, "single": 1e-5}
+# The fourth powers of other residuals, which laws take, lose digits, vanish or are infinite.
+SMALLEST, LARGEST = 1e-70, 1e70
 
 
 @final
@@ -131,6 +133,8 @@ def contract(
     ------
     SaturatedModelError
         When the kernel maps the residuals to zero up to rounding.
+    DataError
+        When the residuals are too small or too large to be squared.
 
     Examples
     --------
@@ -143,6 +147,7 @@ def contract(
     0.5954
     """
     n, q = moment.residuals.shape
+    _check_size(moment.residuals)
     slopes = np.zeros((n, q, 0)) if moment.jacobian is None else moment.jacobian
     jacobian = slopes[:, :, :0] if moment.from_another_sample else slopes
     diagonal = gram.diagonal()
@@ -210,14 +215,29 @@ def _own_sizes(gram: GramOperator, diagonal: Float[np.ndarray, " n"]) -> Float[n
     return diagonal - 2 * to_first + diagonal[0]
 
 
+def _check_size(residuals: Float[np.ndarray, "n q"]) -> None:
+    """Refuse residuals whose squares, and the squares of these, are no longer exact."""
+    largest = np.abs(residuals).max()
+    if 0 < largest < SMALLEST:
+        raise DataError(
+            f"the `residuals` are too small to be squared (at most {largest:.0e}); multiply them, "
+            "or the outcome that was fitted, by a constant."
+        )
+    if largest > LARGEST:
+        raise DataError(
+            f"the `residuals` are too large to be squared (up to {largest:.0e}); divide them, or "
+            "the outcome that was fitted, by a constant."
+        )
+
+
 def _check_seen(seen: float, most: float, precision: Precision) -> None:
     """Refuse residuals that the kernel maps to zero up to rounding."""
     if np.isfinite(seen) and seen <= ROUNDING[precision] * most:
         raise SaturatedModelError(
             "the kernel sees nothing of the residuals: psi'K psi is zero up to rounding in "
             f"{precision} precision. Either the model is saturated in the conditioning variables "
-            "(it fits the mean at each of their values, so there is nothing to test), or the "
-            "bandwidth is far too wide."
+            "(it fits the mean at each of their values, so there is nothing to test): pass further "
+            "variables as `conditioning`. Or the bandwidth is far too wide: pass a narrower one."
         )
 
 

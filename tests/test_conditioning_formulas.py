@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula
 import statsmodels.formula.api as smf
+from formula_factors import frame
 from linearmodels.iv import IV2SLS
 from linearmodels.shared.exceptions import MissingValueWarning
 from scipy import stats
@@ -20,23 +21,11 @@ import kcm
 from kcm.adapters import fitted_moment
 from kcm.data.factors import plain_columns, resolve_in
 
-N_FORMULAS = 200
 ENGINES = ["patsy", "formulaic"]
 
 
-def lagged(values: pd.Series) -> pd.Series:
+def lagged(values: pd.Series) -> pd.Series:  # formulas call it by name
     return values.shift(1)
-
-
-def frame(n: int = 120, seed: int = 3) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    data = pd.DataFrame(rng.normal(size=(n, 4)), columns=["y", "x", "z", "x.1"])
-    data["w"] = rng.uniform(1, 2, n)
-    data["k"] = rng.integers(0, 4, n)
-    data["Sum"] = rng.integers(5, 8, n)
-    data["firm"] = rng.choice(["a", "b", "c"], n)
-    data["team"] = rng.integers(0, 9, n)
-    return data
 
 
 @pytest.fixture
@@ -61,61 +50,6 @@ def _engine(name: str) -> Iterator[None]:
         options.formula_engine = before
 
 
-# A factor, and by hand what it conditions on: columns by name, categories as text.
-PLAIN: dict[str, Callable[[pd.DataFrame], dict[str, Any]]] = {
-    "x": lambda d: {"x": d.x},
-    "w": lambda d: {"w": d.w},
-    "np.log(w)": lambda d: {"w": d.w},
-    "I(x**2)": lambda d: {"x": d.x},
-    "np.exp(z)": lambda d: {"z": d.z},
-    "I(x * z)": lambda d: {"x": d.x, "z": d.z},
-    "np.where(z > 0, x, w)": lambda d: {"z": d.z, "x": d.x, "w": d.w},
-    "I(w > 1.5)": lambda d: {"w": d.w},
-    "np.power(w, 3)": lambda d: {"w": d.w},
-    "bs(x, df=4)": lambda d: {"x": d.x},
-    "center(z)": lambda d: {"z": d.z},
-    "Q('x.1')": lambda d: {"x.1": d["x.1"]},
-    "firm": lambda d: {"firm": d.firm},
-    "C(k)": lambda d: {"k": d.k.astype(str)},
-    "C(k, Treatment(2))": lambda d: {"k": d.k.astype(str)},
-    "C(Sum)": lambda d: {"Sum": d.Sum.astype(str)},
-    "x.values": lambda d: {"x": d.x},
-    "w.clip(1.2, 1.8)": lambda d: {"w": d.w},
-}
-OTHER_ROWS: dict[str, Callable[[pd.DataFrame], Any]] = {
-    "x.shift(1)": lambda d: d.x.shift(1),
-    "lagged(x)": lambda d: d.x.shift(1),
-    "z.diff()": lambda d: d.z.diff(),
-    "I(w.rolling(3).mean())": lambda d: d.w.rolling(3).mean(),
-    "np.cumsum(z)": lambda d: d.z.cumsum(),
-    "w.pct_change()": lambda d: d.w / d.w.shift(1) - 1,
-    "np.roll(z, 1)": lambda d: np.r_[d.z.iloc[-1], d.z.iloc[:-1]],
-    "y.shift(2)": lambda d: d.y.shift(2),
-    "I(z.groupby(team).transform('mean'))": lambda d: d.team.map(d.groupby("team").z.mean()),
-}
-# formulaic keeps no surroundings, so what a method does there is not tried again
-METHODS = {"x.values": "x", "w.clip(1.2, 1.8)": "w"}
-FACTORS: list[str] = [*PLAIN, *OTHER_ROWS]
-
-
-def generated(seed: int) -> list[str]:
-    """Factors of a formula; each conditioning column is used by one kind of factor only."""
-    rng = np.random.default_rng(seed)
-    chosen = list(rng.choice(FACTORS, size=rng.integers(1, 5), replace=False))
-    return [] if {"x.shift(1)", "lagged(x)"} <= set(chosen) else chosen
-
-
-FORMULAS = [factors for seed in range(2 * N_FORMULAS) if (factors := generated(seed))][:N_FORMULAS]
-
-
-def by_hand(factors: list[str], data: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
-    for factor in factors:
-        made = PLAIN[factor](data) if factor in PLAIN else {factor: OTHER_ROWS[factor](data)}
-        columns |= made
-    return pd.DataFrame(columns, index=data.index).dropna()
-
-
 def as_cells(values: Any) -> list[int]:
     return pd.factorize(np.asarray(values))[0].tolist()
 
@@ -131,30 +65,6 @@ def expect_by_hand(moment: kcm.FittedMoment, expected: pd.DataFrame):
             assert as_cells(moment.conditioning[:, j]) == as_cells(column)
         else:
             np.testing.assert_allclose(moment.conditioning[:, j], column, rtol=1e-12)
-
-
-@pytest.mark.filterwarnings("ignore::statsmodels.tools.sm_exceptions.SingularMatrixWarning")
-class TestGeneratedFormulas:
-    """Referee: the columns of `by_hand`, written without a formula."""
-
-    def test_there_are_as_many_as_promised(self):
-        assert len(FORMULAS) == N_FORMULAS
-        assert len({tuple(sorted(f)) for f in FORMULAS}) > 0.8 * N_FORMULAS
-
-    def test_patsy(self, data: pd.DataFrame):
-        with _engine("patsy"):
-            self.check(FORMULAS, data)
-
-    def test_formulaic(self, data: pd.DataFrame):
-        understood = [[METHODS.get(f, f) for f in factors] for factors in FORMULAS]
-        with _engine("formulaic"):
-            self.check([list(dict.fromkeys(factors)) for factors in understood], data)
-
-    def check(self, formulas: list[list[str]], data: pd.DataFrame):
-        assert lagged(data.x).isna().sum() == 1  # the formulas call it by name
-        for factors in formulas:
-            fit = smf.ols("y ~ " + " + ".join(factors), data).fit()
-            expect_by_hand(fitted_moment(fit), by_hand(factors, data))
 
 
 class TestProducts:

@@ -579,11 +579,6 @@ class TestFormula:
                 r"column 'np.log\(age - 20\)' made by `formula` .* 1 infinite",
             ),
             (
-                "wage ~ age + group",
-                r"conditions on 'group', which holds text or .* 'y ~ x \+ C\(group",
-            ),
-            ("wage ~ category", r"conditions on 'category', which holds text or categories"),
-            (
                 "group ~ age",
                 r"response of `formula` 'group ~ age' holds text .* I\(answer == 'yes'\)",
             ),

@@ -148,7 +148,7 @@ REFUSED = {
         "column 'x' of d.csv holds dates ('2020-01-01'); make it a number beforehand, for ex",
     ),
     "other dates": (rows(lambda i: f"{Y[i]},{1 + i % 28}/1/2020"), "holds dates ('1/1/2020')"),
-    "a header alone": ("y,x\n", "d.csv has a header and no rows."),
+    "a header alone": ("y,x\n", "d.csv has a header and no rows; give a file"),
     "nothing": ("", "d.csv cannot be read, because it is empty."),
     "blank lines": ("\n\n", "d.csv cannot be read, because it is empty."),
     "an open quote": ('y,x\n1,"2\n3,4\n', "cannot be read"),

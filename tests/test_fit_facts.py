@@ -101,6 +101,29 @@ class TestUnsolvedEquations:
         with pytest.raises(kcm.DataError, match="rescale `x1`"):
             fitted_moment(fit)
 
+    @pytest.mark.parametrize("formula", ["y ~ t", "y ~ x + t", "y ~ t + I(t**2)"])
+    def test_seconds_of_an_hour(self, data: pd.DataFrame, formula: str):
+        rng = np.random.default_rng(1)
+        data["t"] = 1.7e9 + rng.uniform(0, 3600, len(data))
+        data["y"] = 1 + (data.t - 1.7e9) / 3600 + 0.3 * rng.normal(size=len(data))
+        fit = _quietly(lambda: smf.ols(formula, data).fit())
+        with pytest.raises(kcm.DataError, match=r"size only.*subtract the mean of `t`"):
+            fitted_moment(fit)
+        with pytest.raises(kcm.DataError, match="subtract the mean of `t`"):
+            kcm.compare_tests(fit)
+        centred = data.assign(t=(data.t - data.t.mean()) / data.t.std())
+        assert pvalue(smf.ols(formula, centred).fit()) > 0.01
+
+    def test_seconds_of_a_year(self, data: pd.DataFrame):
+        data["t"] = 1.7e9 + np.random.default_rng(1).uniform(0, 3e7, len(data))
+        data["y"] = 1 + np.sin((data.t - 1.7e9) / 1e7) + data.y / 10
+        centred = data.assign(t=(data.t - 1.7e9) / 1e7)
+        expected = pvalue(smf.ols("y ~ t", centred).fit())
+        assert pvalue(smf.ols("y ~ t", data).fit()) == pytest.approx(expected, rel=1e-5)
+        square = _quietly(lambda: smf.ols("y ~ t + I(t**2)", data).fit())
+        with pytest.raises(kcm.DataError, match="subtract the mean of `t`"):
+            fitted_moment(square)
+
     @pytest.mark.parametrize("model", ["logit", "poisson", "glm", "iv"])
     def test_estimates_that_are_off(self, data: pd.DataFrame, model: str):
         data["b"] = (data.y > 1).astype(int)

@@ -155,19 +155,24 @@ def _in_order(variables: list[Variable], formula: str | None) -> list[Variable]:
     """Sort variables as the formula mentions them."""
     if formula is None:
         return variables
-    right = "".join(formula.partition("~")[2].split())
+    right = _as_compared(formula.partition("~")[2])
     return sorted(variables, key=lambda variable: _position(variable.expression, right))
 
 
 def _position(expression: str, text: str) -> int:
     """Position of a factor that no longer name contains; the end where it is written otherwise."""
-    wanted, start = "".join(expression.split()), 0
+    wanted, start = _as_compared(expression), 0
     while (at := text.find(wanted, start)) >= 0:
         before, after = text[at - 1 : at], text[at + len(wanted) : at + len(wanted) + 1]
         if not (_goes_on(before) or _goes_on(after)):
             return at
         start = at + 1
     return len(text)
+
+
+def _as_compared(text: str) -> str:
+    """Without blanks, and with one kind of quotes: formulaic writes factors anew."""
+    return "".join(text.split()).replace('"', "'")
 
 
 def _goes_on(letter: str) -> bool:

@@ -44,6 +44,10 @@ _UNSOLVED = 0.1
 _ROUNDED = 1e-4
 # Columns this many times apart in size lose digits that decide on an estimate.
 _APART = 1e6
+# Columns that vary by less than this share of their size leave the constant no digits.
+_HARDLY_VARIES = 0.02
+# A direction of the regressors this small, all brought to one size, is rounding.
+_COLLINEAR = 1e-13
 
 
 @final
@@ -154,7 +158,8 @@ def check_solved(
     Parameters
     ----------
     scores : ndarray of shape (n, p)
-        Terms of the estimating equations, which sum to zero at the estimate.
+        Terms of the estimating equations, which sum to zero at the estimate; the first k belong
+        to the columns.
     residuals : ndarray of shape (n,)
     columns : ndarray of shape (n, k)
         The regressors, to tell whether their sizes are to blame.
@@ -164,9 +169,12 @@ def check_solved(
     Raises
     ------
     DataError
-        When a sum is further from zero than a tenth of its standard error.
+        When a sum is further from zero than a tenth of its standard error, for a regressor or a
+        combination of regressors: a time in seconds hides the constant beside it.
     """
-    distance = _distance_from_zero(scores, residuals)
+    own = scores[:, : columns.shape[1]]
+    combined = np.hstack([scores, own @ _combinations(columns), _centred(own, columns)])
+    distance = _distance_from_zero(combined, residuals)
     if distance <= _UNSOLVED:
         return
     unsolved = (
@@ -174,6 +182,16 @@ def check_solved(
         "errors from zero, so the residuals are not those of the model."
     )
     size = np.sqrt(np.mean(columns**2, axis=0))
+    varies = np.ptp(columns, axis=0) > 0
+    share = np.std(columns, axis=0) / np.where(size > 0, size, 1.0)
+    if share[varies].min(initial=1.0) < _HARDLY_VARIES:
+        name = names[int(np.argmin(np.where(varies, share, np.inf)))]
+        raise DataError(
+            f"{unsolved} The entries of `{name}` vary by {share[varies].min():.0e} of their size "
+            "only, too little for double precision to tell the regressors apart: subtract the mean "
+            f"of `{name}`, divide by its standard deviation, before taking powers if there are "
+            "any, and fit again."
+        )
     smallest = np.min(size[size > 0], initial=np.inf)
     if size.max() > _APART * smallest:
         name = names[int(np.argmax(size))]
@@ -187,6 +205,32 @@ def check_solved(
         f"{unsolved} Fit again with more iterations, or with variables of mean zero and standard "
         "deviation one."
     )
+
+
+def _combinations(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k r"]:
+    """Return the combinations of columns that are uncorrelated, without those of rounding alone."""
+    size = np.abs(columns).max(axis=0, initial=0.0)
+    size = np.where(size > 0, size, 1.0)
+    _, values, directions = np.linalg.svd(np.linalg.qr(columns / size)[1])
+    usable = values > _COLLINEAR * values.max(initial=0.0)
+    kept = directions[: len(values)][usable] / values[usable, None]
+    return np.asarray(kept.T / size[:, None])
+
+
+def _centred(
+    scores: Float[np.ndarray, "n k"], columns: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n r"]:
+    """Return the scores of columns less their means.
+
+    None where no column is constant, or scores are no multiples of columns, as with instruments.
+    """
+    constant = np.flatnonzero((np.ptp(columns, axis=0) == 0) & (columns[0] != 0))
+    if not constant.size:
+        return scores[:, :0]
+    weight = scores[:, constant[0]] / columns[0, constant[0]]
+    if not np.allclose(scores, weight[:, None] * columns, rtol=1e-9, atol=0):
+        return scores[:, :0]
+    return np.asarray(weight[:, None] * (columns - columns.mean(axis=0)))
 
 
 def _distance_from_zero(

@@ -40,13 +40,21 @@ def command_parser() -> argparse.ArgumentParser:
     _add_test(test)
     test.add_argument("--json", action="store_true", help="print one JSON object")
     test.add_argument(
-        "--size-check", type=int, nargs="?", const=200, metavar="N", help="simulate right models"
+        "--size-check",
+        type=_whole_number,
+        nargs="?",
+        const=200,
+        metavar="N",
+        help="simulate right models",
     )
     compare = commands.add_parser("compare", help="fit a model by formula and test it in many ways")
     _add_model(compare)
     compare.add_argument("--tests", metavar="A,B", help="names of tests (default: all)")
     compare.add_argument(
-        "--rng", type=int, metavar="SEED", help="seed of the directions of Lavergne-Patilea"
+        "--rng",
+        type=_whole_number,
+        metavar="SEED",
+        help="seed of the directions of Lavergne-Patilea",
     )
     compare.add_argument("--json", action="store_true", help="print one JSON object")
     report = commands.add_parser("report", help="write a test, pictures and all, as an HTML file")
@@ -60,6 +68,13 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}.") from error
+
+
 def _add_test(parser: argparse.ArgumentParser) -> None:
     """Add how the specification is tested."""
     parser.add_argument(
@@ -67,14 +82,17 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--statistic", choices=("U", "V"), default="U", help="default: U")
     parser.add_argument(
-        "--bootstrap", type=int, metavar="N", help="N Rademacher draws (default: asymptotic law)"
+        "--bootstrap",
+        type=_whole_number,
+        metavar="N",
+        help="N Rademacher draws (default: asymptotic law)",
     )
     parser.add_argument("--stop", choices=STOPS, help="stop the draws early (default: draw all N)")
     parser.add_argument(
         "--studentize", action="store_true", help="divide each draw by its own spread"
     )
     parser.add_argument("--groups", metavar="COLUMN", help="clusters: one multiplier for each")
-    parser.add_argument("--rng", type=int, metavar="SEED", help="seed of the bootstrap")
+    parser.add_argument("--rng", type=_whole_number, metavar="SEED", help="seed of the bootstrap")
     parser.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
     parser.add_argument(
         "--projection", choices=PROJECTIONS, default="estimator", help="default: estimator"
@@ -95,7 +113,11 @@ def _add_simulations(commands: Any) -> None:
     reproduce.add_argument("--figure", metavar="FILE", help="draw the panels, as SVG or PNG")
     for command in (simulate, reproduce):
         command.add_argument(
-            "--jobs", type=int, default=-1, metavar="N", help="workers (default: all processors)"
+            "--jobs",
+            type=_whole_number,
+            default=-1,
+            metavar="N",
+            help="workers (default: all processors)",
         )
         command.add_argument("--store", metavar="DIR", help="folder of finished cells, to resume")
         command.add_argument("--csv", metavar="FILE", help="write all results to a file")

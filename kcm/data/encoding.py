@@ -10,7 +10,15 @@ from jaxtyping import Float64
 from kcm._tables import as_table, column_kind, numeric_column
 from kcm.exceptions import DataError
 
-__all__ = ["Encoded", "encode_column", "encode_frame", "level_names", "repetitions", "select"]
+__all__ = [
+    "Encoded",
+    "encode_column",
+    "encode_frame",
+    "indicators",
+    "level_names",
+    "repetitions",
+    "select",
+]
 
 
 class Encoded(NamedTuple):
@@ -132,6 +140,40 @@ def level_names(column: pd.Series) -> tuple[str, ...]:
         return ()
     levels = pd.Categorical(column).remove_unused_categories().categories
     return tuple(str(level) for level in levels)
+
+
+def indicators(column: pd.Series, name: str) -> pd.DataFrame:
+    """Turn categories into a column of zeros and ones for each level.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The categories.
+    name : str
+        How the columns are called, before the level in brackets.
+
+    Returns
+    -------
+    pandas.DataFrame
+        No level is left out, so that the distance of two rows of different levels is the same
+        for all pairs of levels; of two levels the last, which says all. NaN where the category is
+        missing.
+
+    Examples
+    --------
+    >>> list(indicators(pd.Series(["b", "a", "c"]), "g"))
+    ['g[a]', 'g[b]', 'g[c]']
+    """
+    values = pd.Categorical(column).remove_unused_categories()
+    levels = range(len(values.categories))
+    told = [level for level in levels if len(levels) != 2 or level == 1]
+    coded = {
+        f"{name}[{values.categories[level]}]": np.where(
+            values.codes < 0, np.nan, (values.codes == level) * 1.0
+        )
+        for level in told
+    }
+    return pd.DataFrame(coded, index=column.index)
 
 
 def repetitions(values: Float64[np.ndarray, "n d"], kinds: Sequence[str]) -> dict[int, int]:

@@ -89,7 +89,10 @@ def read_file(path: Path, form: FileFormat) -> TableFile:
         table = _read_parquet(path) if is_parquet else _read_text(path, form)
     check_distinct(list(table.frame.columns), f"`--data`: {path}")
     if table.frame.empty:
-        raise DataError(f"`--data`: {path} has a header and no rows.")
+        raise DataError(
+            f"`--data`: {path} has a header and no rows; give a file with a row "
+            "for each observation."
+        )
     columns = {name: plain_column(table.frame[name]) for name in table.frame}
     return table._replace(frame=pd.DataFrame(columns))
 

@@ -11,7 +11,13 @@ import pandas as pd
 
 from kcm._options import check_option
 from kcm._tables import is_text
-from kcm.data.factors import category_column, plain_columns, resolve_in
+from kcm.data.encoding import encode_column, indicators
+from kcm.data.factors import (
+    category_column,
+    inner_of_category,
+    plain_columns,
+    resolve_in,
+)
 from kcm.data.formula_sides import factors_by_side, parse, stages, variables
 from kcm.exceptions import DataError, OptionError
 
@@ -187,14 +193,14 @@ def conditioning_design(formula: str, table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns of `table` where a factor is a plain function of them, row by row, and the columns
-        to which it is evaluated where it is a category made of numbers (``C(k)``) or looks at
-        other rows (``lag(y)``).
+        Columns of `table` where a factor is a plain function of them, row by row, the
+        indicators of the levels where it is a category (one of the two where there are two), and
+        the columns to which it is evaluated where it looks at other rows (``lag(y)``).
 
     Raises
     ------
     DataError
-        If a factor cannot be evaluated on `table`.
+        If a factor cannot be evaluated on `table`, or holds categories of one level or of too many.
 
     Examples
     --------
@@ -212,24 +218,40 @@ def _conditioning_columns(factor: Any, table: pd.DataFrame, formula: str) -> pd.
     from formulaic.transforms import TRANSFORMS
 
     text, names = factor.expr, list(table.columns)
-    category = category_column(text, names)
-    if category is not None and is_text(table[category]):
-        return table[[category]]
     plain = plain_columns(text, names, resolve_in(TRANSFORMS))
-    if plain is not None:
+    if plain is not None and not any(is_text(table[name]) for name in plain):
         return table[list(plain)]
     if not variables(factor):
         return table[[]]
-    return _evaluated_alone(factor, table, formula)
+    values = _category_values(text, table, formula)
+    if values is None:
+        return _evaluated([factor], table, formula)
+    return indicators(values, text)
 
 
-def _evaluated_alone(factor: Any, table: pd.DataFrame, formula: str) -> pd.DataFrame:
-    """Columns of one factor beside a constant, so that a category has one dummy less."""
+def _category_values(text: str, table: pd.DataFrame, formula: str) -> pd.Series | None:
+    """Values that a factor takes as categories: words, or what ``C`` is given; else None."""
+    from formulaic.parser.types import Factor
+
+    names = list(table.columns)
+    alone = text if text in names else category_column(f"C({text})", names)
+    name = category_column(text, names) or alone
+    if name is not None:
+        if is_text(table[name]):
+            encode_column(table[name], f"column {name!r} of `data`")  # refuses names of rows
+        return table[name]
+    inner = inner_of_category(text)
+    evaluated = (
+        None if inner is None else _evaluated([Factor(inner, eval_method="python")], table, formula)
+    )
+    return evaluated.iloc[:, 0] if evaluated is not None and evaluated.shape[1] == 1 else None
+
+
+def _evaluated(factors: list[Any], table: pd.DataFrame, formula: str) -> pd.DataFrame:
     from formulaic.parser.types import Factor, Term
 
-    terms = [Term([Factor("1", eval_method="literal")]), Term([factor])]
-    evaluated = pd.DataFrame(_evaluate(terms, table, formula))
-    return evaluated.drop(columns="Intercept")
+    terms = [Term([Factor("1", eval_method="literal")]), *(Term([f]) for f in factors)]
+    return pd.DataFrame(_evaluate(terms, table, formula)).drop(columns="Intercept")
 
 
 def design_like(formula: str, table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -30,6 +30,7 @@ _OPERATORS = (
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CALLED = re.compile(r"([^\W\d][\w.]*)\s*\(")
+_FORM = "Write it like 'y ~ x1 + x2', of columns, numbers, operators and listed functions."
 # More characters, or basis functions, are no formula that a person writes.
 _LONGEST = 10_000
 _LARGEST = 1_000
@@ -88,7 +89,10 @@ def read_factors(formula: str, side: str) -> tuple[Factor, ...]:
     try:
         texts = factor_texts(formula, side)
     except RecursionError as error:
-        raise OptionError(f"`formula` is nested too deeply: {formula[:200]!r}.") from error
+        raise OptionError(
+            f"`formula` is nested too deeply: {formula[:200]!r}. Make columns of its parts "
+            "beforehand."
+        ) from error
     return tuple(_read(text, formula) for text in texts)
 
 
@@ -125,7 +129,9 @@ def _factors_of_patsy(formula: str) -> tuple[str, ...]:
         described = ModelDesc.from_formula(formula)
     except PatsyError as error:
         reason = str(error).partition("\n")[0]
-        raise OptionError(f"`formula` could not be read: {reason}; got {formula!r}.") from error
+        raise OptionError(
+            f"`formula` could not be read: {reason}; got {formula!r}. {_FORM}"
+        ) from error
     terms = (*described.lhs_termlist, *described.rhs_termlist)
     return tuple(factor.code for term in terms for factor in term.factors)
 
@@ -155,7 +161,7 @@ def _read(text: str, formula: str) -> Factor:
         if isinstance(error, OptionError):
             raise
         raise OptionError(
-            f"`formula` could not be read at {text[:60]!r}; got {formula[:200]!r}."
+            f"`formula` could not be read at {text[:60]!r}; got {formula[:200]!r}. {_FORM}"
         ) from error
     called = [_function_name(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     is_category = isinstance(tree, ast.Call) and _function_name(tree) == "C"

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
 from kcm._options import check_option, listed
-from kcm._tables import as_table, check_distinct, is_text, numeric_column, raw_column
+from kcm._tables import as_table, check_distinct, numeric_column, raw_column
 from kcm._validation import as_columns, as_floats
 from kcm.data.formulas import (
     SIDES,
@@ -146,7 +146,9 @@ def _evaluate(
 ) -> tuple[dict[str, Float64[np.ndarray, " n"]], Roles]:
     response, regressors = (_design_columns(part, formula) for part in design(formula, rows))
     given = conditioning_design(formula, rows)
-    conditioning = {str(name): _conditioning_column(given[name], formula) for name in given}
+    conditioning = {
+        str(name): numeric_column(given[name], _told(str(name), "data")) for name in given
+    }
     columns = _merged([response, regressors, conditioning], formula)
     return columns, Roles(tuple(response), tuple(regressors), tuple(conditioning))
 
@@ -157,15 +159,6 @@ def _design_columns(part: pd.DataFrame, formula: str) -> dict[str, Float64[np.nd
     told = (f"column {name!r} made by `formula` {formula!r}" for name in names)
     columns = (np.asarray(part.iloc[:, j]) for j in range(len(names)))
     return dict(zip(names, map(as_floats, columns, told), strict=True))
-
-
-def _conditioning_column(column: pd.Series, formula: str) -> Float64[np.ndarray, " n"]:
-    if is_text(column):
-        raise DataError(
-            f"`formula` {formula!r} conditions on {column.name!r}, which holds text or categories; "
-            "name numeric variables after `|`, as in 'y ~ x + C(group) | x'."
-        )
-    return numeric_column(column, _told(str(column.name), "data"))
 
 
 def _merged(

@@ -182,7 +182,8 @@ class Sample:
             If the formula cannot be read, or `missing` is neither word.
         DataError
             As for `from_frame`, for a variable that `data` does not have, for an expression
-            that cannot be evaluated, and for conditioning on text.
+            that cannot be evaluated, and for conditioning on categories of one level or of too
+            many.
 
         Warns
         -----

@@ -65,9 +65,9 @@ class Estimator(abc.ABC):
         ----------
         formula : str, list of str or mapping of str to str
             ``"y ~ x1 + x2 | z1 + z2"``: outcome, regressors, and after the bar the variables that
-            the equation is conditioned on (by default those that the regressors mention). A list
-            or mapping of formulas makes a system; each of its equations is conditioned on the
-            variables of all.
+            the equation is conditioned on (by default those that the regressors mention), words
+            and categories by an indicator of each level. A list or mapping of
+            formulas makes a system; each of its equations is conditioned on the variables of all.
         data : data frame or mapping
             Of pandas, Polars or Arrow, or columns by name.
         kernel : Kernel, optional

@@ -138,7 +138,8 @@ def read_starts(
     Raises
     ------
     OptionError
-        When a start lies outside the bounds, or `n_starts` is not a positive number.
+        When a start lies outside the bounds, `n_starts` is not a positive number, or `rng` no
+        source of randomness.
     """
     check_int(n_starts, "n_starts")
     # the default start of a formula, zero, may lie outside the bounds
@@ -146,7 +147,7 @@ def read_starts(
     given = [bound.tree.vector(each, "start") for each in several(start)] or default
     for theta in given:
         _check_inside(theta, box, bound.tree.labels)
-    generator = as_generator(rng) if n_starts > len(given) else None
+    generator = as_generator(rng)
     return given + [_draw(generator, given[0], box) for _ in range(n_starts - len(given))]
 
 

@@ -169,7 +169,8 @@ def as_device(device: Any) -> jax.Device | None:
     except (RuntimeError, ValueError, IndexError) as error:
         known = sorted({f"{d.platform}:{d.id}" for d in jax.local_devices()} | {"cpu:0"})
         raise OptionError(
-            f"`device` {device!r} is not there; JAX sees {', '.join(known)}."
+            f"`device` {device!r} is not there; choose one of those that JAX sees: "
+            f"{', '.join(known)}."
         ) from error
 
 

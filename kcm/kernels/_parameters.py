@@ -25,29 +25,29 @@ Numbers = Float[np.ndarray, "..."] | Float[jax.Array, "..."]
 Parameter = Numbers | float | int | Sequence[float]
 
 
-def as_parameter(value: Any) -> Numbers:
+def as_parameter(value: Any, argument: str = "parameter") -> Numbers:
     """Return a number or vector as a float64 array; arrays that JAX traces pass unchanged."""
     if isinstance(value, jax.Array):
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
-        raise OptionError(f"a kernel parameter must be a number; got {value!r}.")
+        raise OptionError(f"`{argument}` of a kernel must be a number; got {value!r}.")
     numbers = array.astype(np.float64)
     if numbers.ndim:
         numbers.flags.writeable = False
     return numbers
 
 
-def as_optional(value: Any) -> Numbers | None:
+def as_optional(value: Any, argument: str = "parameter") -> Numbers | None:
     """Return None, for a value that the data decide, or a float64 array."""
-    return None if value is None else as_parameter(value)
+    return None if value is None else as_parameter(value, argument)
 
 
-def as_scalar(value: Any) -> Numbers:
+def as_scalar(value: Any, argument: str = "parameter") -> Numbers:
     """Return one number as a float64 array without dimensions."""
-    number = as_parameter(value)
+    number = as_parameter(value, argument)
     if number.ndim:
-        raise OptionError(f"a kernel parameter must be one number; got {value!r}.")
+        raise OptionError(f"`{argument}` of a kernel must be one number; got {value!r}.")
     return number
 
 

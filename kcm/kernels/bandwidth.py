@@ -2,6 +2,7 @@
 
 import abc
 import warnings
+from functools import partial
 from typing import Any, final
 
 import equinox as eqx
@@ -164,7 +165,7 @@ class RuleOfThumb(BandwidthRule):
     array([4.6904])
     """
 
-    constant: Parameter = eqx.field(converter=as_scalar, default=1.0)
+    constant: Parameter = eqx.field(converter=partial(as_scalar, argument="constant"), default=1.0)
     dimension: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:

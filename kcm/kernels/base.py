@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -119,7 +120,7 @@ class Constant(Kernel):
     2.0
     """
 
-    value: Parameter = eqx.field(converter=as_scalar)
+    value: Parameter = eqx.field(converter=partial(as_scalar, argument="value"))
 
     def __check_init__(self) -> None:
         check_positive(self.value, "value", allow_zero=True)
@@ -146,7 +147,7 @@ class Scaled(Kernel):
     """
 
     kernel: Kernel
-    factor: Parameter = eqx.field(converter=as_scalar)
+    factor: Parameter = eqx.field(converter=partial(as_scalar, argument="factor"))
 
     def __check_init__(self) -> None:
         _check_kernel(self.kernel, "a multiple of a kernel")
@@ -347,7 +348,7 @@ def check_definite(kernel: Kernel, purpose: str) -> None:
 def _check_kernel(kernel: object, whole: str) -> None:
     if not isinstance(kernel, Kernel):
         raise OptionError(
-            f"{whole} is made of kernels such as kcm.kernels.Gaussian(); got "
+            f"{whole} must be made of kernels such as kcm.kernels.Gaussian(); got "
             f"{type(kernel).__name__}."
         )
 

@@ -1,6 +1,7 @@
 """Kernels of categories, held as whole numbers."""
 
 import math
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -86,8 +87,12 @@ class AitchisonAitken(Kernel):
     0.25
     """
 
-    smoothing: Parameter | None = eqx.field(converter=as_optional, default=None)
-    n_levels: Parameter | None = eqx.field(converter=as_optional, default=None)
+    smoothing: Parameter | None = eqx.field(
+        converter=partial(as_optional, argument="smoothing"), default=None
+    )
+    n_levels: Parameter | None = eqx.field(
+        converter=partial(as_optional, argument="n_levels"), default=None
+    )
 
     def __check_init__(self) -> None:
         if self.smoothing is not None:
@@ -148,7 +153,9 @@ class WangVanRyzin(Kernel):
     0.0625
     """
 
-    smoothing: Parameter | None = eqx.field(converter=as_optional, default=None)
+    smoothing: Parameter | None = eqx.field(
+        converter=partial(as_optional, argument="smoothing"), default=None
+    )
 
     def __check_init__(self) -> None:
         if self.smoothing is not None:

@@ -1,6 +1,7 @@
 """The kernel of the integrated conditional moment test."""
 
 import dataclasses
+from functools import partial
 from typing import Literal, final
 
 import equinox as eqx
@@ -80,10 +81,14 @@ class ICM(MatrixDistances):
     """
 
     weight: Literal["uniform", "gaussian"] = eqx.field(static=True, default="uniform")
-    spread: Parameter = eqx.field(converter=as_scalar, default=1.0)
+    spread: Parameter = eqx.field(converter=partial(as_scalar, argument="spread"), default=1.0)
     transform: Literal["identity", "arctan"] = eqx.field(static=True, default="identity")
-    location: Parameter | None = eqx.field(converter=as_optional, default=None)
-    scale: Parameter | None = eqx.field(converter=as_optional, default=None)
+    location: Parameter | None = eqx.field(
+        converter=partial(as_optional, argument="location"), default=None
+    )
+    scale: Parameter | None = eqx.field(
+        converter=partial(as_optional, argument="scale"), default=None
+    )
 
     def __check_init__(self) -> None:
         check_option(self.weight, ("uniform", "gaussian"), "weight")

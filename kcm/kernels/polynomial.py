@@ -1,5 +1,6 @@
 """The polynomial kernel."""
 
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -51,8 +52,10 @@ class Polynomial(Kernel):
     """
 
     degree: int = eqx.field(static=True, default=2)
-    scale: Parameter = eqx.field(converter=as_scalar, default=1.0)
-    intercept: Parameter = eqx.field(converter=as_scalar, default=1.0)
+    scale: Parameter = eqx.field(converter=partial(as_scalar, argument="scale"), default=1.0)
+    intercept: Parameter = eqx.field(
+        converter=partial(as_scalar, argument="intercept"), default=1.0
+    )
 
     def __check_init__(self) -> None:
         check_int(self.degree, "degree")

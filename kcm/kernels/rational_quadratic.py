@@ -1,5 +1,6 @@
 """The rational quadratic kernel."""
 
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -48,7 +49,7 @@ class RationalQuadratic(DistanceKernel):
     0.6667
     """
 
-    alpha: Parameter = eqx.field(converter=as_scalar, default=1.0)
+    alpha: Parameter = eqx.field(converter=partial(as_scalar, argument="alpha"), default=1.0)
 
     def __check_init__(self) -> None:
         check_positive(self.alpha, "alpha")

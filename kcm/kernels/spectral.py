@@ -1,5 +1,6 @@
 """Kernels that weigh the directions of another kernel alike."""
 
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -82,7 +83,7 @@ class Spectral(Kernel):
     """
 
     kernel: Kernel
-    penalty: Parameter = eqx.field(converter=as_scalar, default=0.1)
+    penalty: Parameter = eqx.field(converter=partial(as_scalar, argument="penalty"), default=0.1)
     operator: _Operator | None = None
 
     def __check_init__(self) -> None:

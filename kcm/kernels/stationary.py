@@ -1,5 +1,6 @@
 """Kernels of the distance between two points."""
 
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -121,7 +122,7 @@ class InverseMultiquadric(DistanceKernel):
     0.7071
     """
 
-    exponent: Parameter = eqx.field(converter=as_scalar, default=0.5)
+    exponent: Parameter = eqx.field(converter=partial(as_scalar, argument="exponent"), default=0.5)
 
     def __check_init__(self) -> None:
         check_positive(self.exponent, "exponent")

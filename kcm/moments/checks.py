@@ -121,7 +121,7 @@ def _check_blocks(jacobian: tuple[int, ...], influence: tuple[int, ...], q: int)
     if jacobian[2] != influence[2]:
         raise DataError(
             f"`jacobian` has {jacobian[2]} parameters and `influence` has {influence[2]}; "
-            "both describe the same theta."
+            "both describe the same theta: pass one column for each of its parameters in both."
         )
 
 

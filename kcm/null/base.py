@@ -127,7 +127,7 @@ def constant_law() -> DataError:
     """Return the error that a law without variance raises."""
     return DataError(
         "the null law is a constant: no pair of observations is within reach of the kernel. "
-        "Use a wider bandwidth."
+        "Pass a wider `bandwidth`."
     )
 
 

@@ -82,17 +82,26 @@ class WeightedChiSquare(NullDistribution):
     @property
     def variance(self) -> float:
         """Variance, 2 sum_j d_j w_j^2."""
-        return 2.0 * float(self.degrees @ self.weights**2)
+        size = self._size()
+        return 2.0 * float(self.degrees @ self._scaled() ** 2) * size * size
 
     @property
     def sd(self) -> float:
         """Standard deviation."""
-        return math.sqrt(self.variance)
+        return self._size() * math.sqrt(2.0 * float(self.degrees @ self._scaled() ** 2))
 
     @property
     def third_cumulant(self) -> float:
         """Third cumulant, 8 sum_j d_j w_j^3."""
-        return 8.0 * float(self.degrees @ self.weights**3)
+        size = self._size()
+        return 8.0 * float(self.degrees @ self._scaled() ** 3) * size * size * size
+
+    def _size(self) -> float:
+        """Return a power of two near the largest weight, whose square may be no number any more."""
+        return math.ldexp(1.0, math.frexp(float(np.abs(self.weights).max()))[1] - 1)
+
+    def _scaled(self) -> Float[np.ndarray, " m"]:
+        return self.weights / self._size()
 
     def pvalue(self, t: float) -> float:
         """Return P(T >= t)."""
