@@ -143,7 +143,7 @@ def test_without_compilation(monkeypatch):
 GAUSSIAN = "kcm.kernels.Gaussian()"
 REFUSED = {
     **{
-        build.format(odd=odd): "is made of kernels such as kcm.kernels.Gaussian()"
+        build.format(odd=odd): "must be made of kernels such as kcm.kernels.Gaussian()"
         for build in (
             "kcm.kernels.base.Scaled({odd}, 2.0)",
             f"kcm.kernels.base.Sum({GAUSSIAN}, {{odd}})",
