@@ -198,7 +198,8 @@ def test_more_products_are_made_where_few_leave_the_pvalue_open(
 @pytest.mark.slow
 @pytest.mark.parametrize(("d", "kernel"), CASES[1:3])
 def test_at_2500_the_law_is_that_of_all_eigenvalues(d, kernel, rng):
-    compare(fit(rng, 2_500, d), kernel, rtol=0.02)
+    # that of a draft, which says no more than that p is known to 10 %
+    compare(fit(rng, 2_500, d), kernel, rtol=0.1)
 
 
 @pytest.mark.study
