@@ -16,7 +16,7 @@ from kcm.gram.passes import KERNEL_COST
 from kcm.low_rank_gram import LowRankGram
 from kcm.null.base import Null, NullDistribution, check_spread, constant_law, group_codes
 from kcm.null.form import apply_form, form_matrix
-from kcm.null.krylov import extended, krylov_spectrum, products_with, spectrum_of
+from kcm.null.krylov import krylov_spectrum, products_with, spectrum_of, with_probes
 from kcm.null.leading_spectrum import LeadingSpectrum, Spectrum
 from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
 from kcm.null.low_rank_spectrum import can_hold, held_spectrum
@@ -39,9 +39,8 @@ FEW_CLUSTERS = 20
 # Directions of the cube's trace that are summed exactly, and probes for what they leave.
 N_DIRECTIONS = 64
 N_PROBES = 64
-# As many of them say enough of most laws; the others are added where they do not.
-N_DRAFT_DIRECTIONS = 32
-N_DRAFT_PROBES = 16
+# As many probes say enough of most laws; the others are added where they do not.
+N_FIRST_PROBES = 16
 PROBE_SEED = 20_200_721
 
 
@@ -92,11 +91,11 @@ class Asymptotic(Null):
     Notes
     -----
     Above 2,000 multipliers tr B_0^3 is estimated without bias (Hutch++, Meyer et al. 2021): summed
-    over a subspace of 32 leading directions and averaged over 16 normal probes of the rest, from a
+    over a subspace of 64 leading directions and averaged over 16 normal probes of the rest, from a
     fixed seed, the probes assigned to the rows in the order of their values so that the order of
     the data does not matter. The same three products with B_0 give its leading eigenvalues, and
     with them a bound on the error of each tail probability. Where that of the p-value is above 10 %
-    there are 64 directions and 64 probes, and the summary shows a bound that is above 10 % still.
+    there are 64 probes, and the summary shows a bound that is above 10 % still.
 
     Examples
     --------
@@ -226,20 +225,16 @@ def leading_law(
 
 
 def _tiled_leading_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -> LeadingSpectrum:
-    """Return the law from few products with the form, and from more where p needs them.
-
-    Directions and probes are those of the draft and others beside them.
-    """
+    """Return the law by few probes, and by more where they leave the p-value open."""
     form = tiled_form(contraction, codes)
     directions, probes = np.split(_probes(contraction, codes), [N_DIRECTIONS], axis=1)
-    first, others = np.split(directions, [N_DRAFT_DIRECTIONS], axis=1)
-    few, more = np.split(probes, [N_DRAFT_PROBES], axis=1)
-    draft = products_with(form.apply, first, few)
-    law = _leading(spectrum_of(draft, form.squares), form.trace, contraction)
+    few, more = np.split(probes, [N_FIRST_PROBES], axis=1)
+    products = products_with(form.apply, directions, few)
+    law = _leading(spectrum_of(products, form.squares), form.trace, contraction)
     if law.knows(contraction.statistic):
         return law
-    whole = extended(form.apply, draft, others, more)
-    return _leading(spectrum_of(whole, form.squares), form.trace, contraction)
+    products = with_probes(form.apply, products, more)
+    return _leading(spectrum_of(products, form.squares), form.trace, contraction)
 
 
 def _leading(spectrum: Spectrum, trace: float, contraction: Contraction) -> LeadingSpectrum:

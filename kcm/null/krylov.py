@@ -16,11 +16,11 @@ from kcm.null.leading_spectrum import Spectrum
 
 __all__ = [
     "Products",
-    "extended",
     "known_spectrum",
     "krylov_spectrum",
     "products_with",
     "spectrum_of",
+    "with_probes",
 ]
 
 # Directions of A Q beyond Q that are smaller than this share of A Q are rounding.
@@ -40,14 +40,11 @@ class Products:
     ----------
     basis : ndarray of shape (m, k)
         Q, orthonormal columns.
-    rest : ndarray of shape (m, z)
-        Probes without their part along Q.
     image, twice : ndarray of shape (m, k + z)
-        A and A A times Q, and then times the probes.
+        A and A A times Q, and then times probes without their part along Q.
     """
 
     basis: Float[np.ndarray, "m k"]
-    rest: Float[np.ndarray, "m z"]
     image: Float[np.ndarray, "m r"]
     twice: Float[np.ndarray, "m r"]
 
@@ -76,36 +73,19 @@ def products_with(
 ) -> Products:
     """Return the products with A of a basis of A times the directions, and of the probes."""
     basis = np.linalg.qr(apply(directions))[0]
-    rest = _beyond(basis, probes)
-    image = apply(np.hstack([basis, rest]))
-    return Products(basis, rest, image, apply(image))
+    image = apply(np.hstack([basis, _beyond(basis, probes)]))
+    return Products(basis, image, apply(image))
 
 
-def extended(
-    apply: Apply,
-    found: Products,
-    directions: Float[np.ndarray, "m k"],
-    probes: Float[np.ndarray, "m z"],
-) -> Products:
-    """Return the products of more directions and probes, those that are there not made again.
-
-    A probe z that loses its part along the new N becomes z - N N'z, and A z becomes
-    A z - (A N) N'z.
-    """
-    new = np.linalg.qr(_beyond(found.basis, _beyond(found.basis, apply(directions))))[0]
-    basis = np.hstack([found.basis, new])
-    image = apply(np.hstack([new, _beyond(basis, probes)]))
-    twice = apply(image)
-    k, n_new, along = found.basis.shape[1], new.shape[1], new.T @ found.rest
-
-    def joined(
-        before: Float[np.ndarray, "m r"], after: Float[np.ndarray, "m s"]
-    ) -> Float[np.ndarray, "m l"]:
-        added, others = np.split(after, [n_new], axis=1)
-        return np.hstack([before[:, :k], added, before[:, k:] - added @ along, others])
-
-    rest = np.hstack([found.rest - new @ along, _beyond(basis, probes)])
-    return Products(basis, rest, joined(found.image, image), joined(found.twice, twice))
+def with_probes(apply: Apply, found: Products, probes: Float[np.ndarray, "m z"]) -> Products:
+    """Return products of more probes beside those that are there."""
+    rest = _beyond(found.basis, probes)
+    image = apply(rest)
+    return Products(
+        found.basis,
+        np.hstack([found.image, image]),
+        np.hstack([found.twice, apply(image)]),
+    )
 
 
 def spectrum_of(found: Products, squares: float) -> Spectrum:
