@@ -52,7 +52,11 @@ def default_variables(rows: FitRows) -> list[Variable]:
     DataError
         When the data frame changed since the fit.
     """
-    found = list(_of_formula(rows)) if rows.terms else list(_of_design(rows, rows.exogenous))
+    if rows.terms:
+        rows.check_unchanged()
+        found = list(_of_formula(rows))
+    else:
+        found = list(_of_design(rows, rows.exogenous))
     return _distinct(_in_order(found, rows.formula))
 
 
@@ -92,7 +96,7 @@ def _of_factor(rows: FitRows, factor: FormulaFactor) -> list[Variable]:
 
 
 def _column(rows: FitRows, name: str) -> pd.Series:
-    return rows.columns([name], "conditioning")[name].reset_index(drop=True)
+    return rows.read([name], "conditioning")[name].reset_index(drop=True)
 
 
 def _is_usable(variable: Variable) -> bool:

@@ -106,11 +106,23 @@ class FitRows:
             When there is no such column, or the data frame changed since the fit.
         """
         check_names(names, self.names, f"`{argument}`: the data of the fit")
+        self.check_unchanged()
+        return self.read(names, argument)
+
+    def read(self, names: Sequence[str], argument: str) -> pd.DataFrame:
+        """Return columns that are there, of a data frame that was checked to be unchanged."""
         table = as_table({name: _column(self, name) for name in names}, argument)[0]
-        if self.frame is None or self.kept is None:
-            return table
-        _check_unchanged(self, len(table), self.kept)
-        return table[self.kept]
+        return table if self.frame is None or self.kept is None else table[self.kept]
+
+    def check_unchanged(self) -> None:
+        """Refuse a data frame that is not the one the model was fitted on.
+
+        Raises
+        ------
+        DataError
+        """
+        if self.frame is not None and self.kept is not None:
+            _check_unchanged(self, len(_column(self, self.names[0])), self.kept)
 
     def repeated(self, values: np.ndarray) -> np.ndarray:
         """Repeat rows that stand for several observations, and leave out those of none."""
@@ -151,7 +163,6 @@ def _level(index: Any, name: str) -> Any:
 
 
 def _check_unchanged(rows: FitRows, n_now: int, kept: Bool[np.ndarray, " m"]) -> None:
-    """Refuse a data frame that is not the one the model was fitted on."""
     if n_now != len(kept):
         raise DataError(
             f"the data frame behind `fit` has {n_now} rows and had {len(kept)} when the "
