@@ -16,7 +16,6 @@ from kcm import computation
 from kcm._variation import rows_by_value
 from kcm.combination import combined_pvalues
 from kcm.computation import Computation, Outcome, Problem, left_open, open_levels, released
-from kcm.kernels.words import kernel_words
 from kcm.landmarks import COLUMN_ROUNDING, Landmarks, choose_landmarks
 from kcm.low_rank import low_rank_factor
 from kcm.low_rank_gram import factored
@@ -184,7 +183,7 @@ def _how_notes(
 
 
 def _how(outcome: Outcome, names: Sequence[str]) -> str:
-    name = kernel_words(outcome.contraction.kernel, names)
+    name = outcome.contraction.kernel.describe(names)
     certificate = outcome.certificate
     if certificate.rank is None:
         return f"{name}: all pairs"
@@ -193,7 +192,7 @@ def _how(outcome: Outcome, names: Sequence[str]) -> str:
 
 def _left_out_note(span: Landmarks, names: Sequence[str]) -> str:
     return (
-        f"the kernel {kernel_words(span.kernel, names)} is not part of this test: a factor of rank "
+        f"the kernel {span.kernel.describe(names)} is not part of this test: a factor of rank "
         f"{span.chosen.rank:,} sees {1 - _share(span):.2g} of it, and all pairs are beyond the "
         f"work of {computation.EXACT_WORK:g} products for all kernels"
     )

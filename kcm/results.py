@@ -15,7 +15,6 @@ from kcm.combination import PENALIZED, KernelTest, Settings
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Kernel
-from kcm.kernels.words import kernel_words
 from kcm.moments import FittedMoment
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.base import check_level
@@ -368,7 +367,7 @@ class KCMTestResult:
         kernels, pvalues = zip(
             *((one.kernel, one.pvalue) for one in self.kernel_tests), strict=True
         )
-        return [kernel_words(one, self.conditioning_names) for one in kernels], list(pvalues)
+        return [one.describe(self.conditioning_names) for one in kernels], list(pvalues)
 
     def _statistic_rows(self) -> tuple[tuple[str, str], ...]:
         words, value = self._statistic_words(), f"{self.statistic:.6g}"

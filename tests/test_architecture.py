@@ -20,7 +20,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # specification_test hands a fitted model to them.
 ROWS = (
     ("exceptions", "_typing"),
-    ("_interruptible", "_optional", "_options", "_progress", "_records", "_validation", "report"),
+    (
+        "_brackets",
+        "_interruptible",
+        "_optional",
+        "_options",
+        "_progress",
+        "_records",
+        "_validation",
+        "report",
+    ),
     ("_tables", "_variation"),
     ("kernels", "data"),
     ("datasets", "_tiles", "border"),

@@ -3,15 +3,14 @@
 import io
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-import statsmodels.formula
 import statsmodels.formula.api as smf
+from formula_engines import ENGINES, formula_engine
 from formula_factors import frame
 from linearmodels.iv import IV2SLS
 from linearmodels.shared.exceptions import MissingValueWarning
@@ -20,8 +19,6 @@ from scipy import stats
 import kcm
 from kcm.adapters import fitted_moment
 from kcm.data.factors import plain_columns, resolve_in
-
-ENGINES = ["patsy", "formulaic"]
 
 
 def lagged(values: pd.Series) -> pd.Series:  # formulas call it by name
@@ -35,19 +32,8 @@ def data() -> pd.DataFrame:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with _engine(request.param):
+    with formula_engine(request.param):
         yield request.param
-
-
-@contextmanager
-def _engine(name: str) -> Iterator[None]:
-    options = statsmodels.formula.options
-    before = options.formula_engine
-    options.formula_engine = name
-    try:
-        yield
-    finally:
-        options.formula_engine = before
 
 
 def as_cells(values: Any) -> list[int]:

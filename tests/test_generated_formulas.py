@@ -1,31 +1,16 @@
 """What 200 generated formulas are conditioned on. Referee: a design built by hand."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.formula
 import statsmodels.formula.api as smf
+from formula_engines import ENGINES, formula_engine
 from formula_factors import KNOTS, POWER, GeneratedFormula, by_hand, frame, generate, lagged
 
 import kcm
 from kcm.adapters import fitted_moment
 
 N_FORMULAS = 200
-ENGINES = ["patsy", "formulaic"]
-
-
-@contextmanager
-def _engine(name: str) -> Iterator[None]:
-    options = statsmodels.formula.options
-    before = options.formula_engine
-    options.formula_engine = name
-    try:
-        yield
-    finally:
-        options.formula_engine = before
 
 
 def _same_names(names: tuple[str, ...], expected: pd.DataFrame) -> bool:
@@ -59,7 +44,7 @@ class TestGeneratedFormulas:
     def test_conditioned_on_what_a_design_by_hand_says(self, engine: str, first: int):
         data = frame()
         assert (POWER, len(KNOTS), lagged(data.x).isna().sum()) == (3, 3, 1)  # called by name
-        with _engine(engine):
+        with formula_engine(engine):
             for seed in range(first, first + 25):
                 check(generate(seed, engine), data)
 
@@ -73,6 +58,6 @@ class TestGeneratedFormulas:
     @pytest.mark.parametrize("seed", range(4))
     def test_results_say_the_same(self, engine: str, seed: int):
         data, formula = frame(), generate(seed, engine)
-        with _engine(engine):
+        with formula_engine(engine):
             result = kcm.specification_test(smf.ols(f"y ~ {formula.text}", data).fit())
         assert _same_names(result.conditioning_names, by_hand(formula, data))

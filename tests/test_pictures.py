@@ -20,7 +20,6 @@ from matplotlib import cbook, pyplot
 
 import kcm
 from kcm import kernels
-from kcm.kernels.words import kernel_words
 from kcm.plotting.shares import draw_shares
 from kcm.plotting.size_rates import draw_rates
 from kcm.plotting.text import literal, set_title, shortened
@@ -308,11 +307,11 @@ class TestKernelWords:
         ],
     )
     def test_names_the_columns(self, kernel, expected):
-        assert kernel_words(kernel, ["a", "b", "c"]) == expected
+        assert kernel.describe(["a", "b", "c"]) == expected
 
     def test_many_columns_are_counted(self):
         names = [f"x{k}" for k in range(1, 51)]
-        told = kernel_words(kernels.Gaussian(np.linspace(1, 50, 50)), names)
+        told = kernels.Gaussian(np.linspace(1, 50, 50)).describe(names)
         assert told == "Gaussian on x1, x2, x3, ..., x50, 50 columns (1 to 50)"
 
     def test_summaries_have_no_nested_calls_and_records_keep_them(self, hostile):

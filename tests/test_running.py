@@ -149,7 +149,7 @@ REFUSED = {
             f"kcm.kernels.base.Sum({GAUSSIAN}, {{odd}})",
             f"kcm.kernels.base.Product({{odd}}, {GAUSSIAN})",
             "kcm.kernels.base.Power({odd}, 2)",
-            "kcm.kernels.base.Subspace({odd}, 0)",
+            "kcm.kernels.Subspace({odd}, 0)",
         )
         for odd in ("None", "'gaussian'", "1.0", f"[{GAUSSIAN}]", "kcm.kernels.Gaussian")
     },

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from kcm._brackets import split_outside
 from kcm.data.factors import Resolve, resolve_in
 
 __all__ = ["FormulaFactor", "FormulaTerm", "formula_terms", "named_terms", "numpy_alone"]
@@ -120,7 +121,7 @@ def named_terms(names: Sequence[str]) -> tuple[FormulaTerm, ...]:
     found: dict[tuple[FormulaFactor, ...], list[int]] = {}
     shared: dict[tuple[tuple[str, bool], ...], tuple[FormulaFactor, ...]] = {}
     for position, name in enumerate(names):
-        parts = tuple(map(_named_factor, _split_at_colons(name)))
+        parts = tuple(map(_named_factor, split_outside(name, ":")))
         factors = shared.setdefault(
             parts, tuple(FormulaFactor(text, category, resolve) for text, category in parts)
         )
@@ -134,15 +135,3 @@ def _named_factor(name: str) -> tuple[str, bool]:
         return name, False
     is_spline = match["level"].isdigit() and not match["factor"].startswith("C(")
     return match["factor"], not is_spline
-
-
-def _split_at_colons(name: str) -> list[str]:
-    """Split a column name at the colons that are not inside brackets."""
-    parts, depth = [""], 0
-    for letter in name:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == ":" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts

@@ -42,17 +42,6 @@ def draw(
     kinds : sequence of str
         What each mark stands for.
     title : str
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax, (6.4, 2.3 + 0.3 * len(names)))
     _draw_levels(axes)

@@ -16,7 +16,6 @@ from kcm.estimators.results import EstimationResults
 from kcm.estimators.search import Minimum
 from kcm.exceptions import BoundaryWarning, ConvergenceWarning
 from kcm.kernels import Kernel
-from kcm.kernels.words import kernel_words
 from kcm.moments import BoundMoment, FittedMoment
 
 __all__ = ["estimation_results"]
@@ -96,7 +95,7 @@ def _fitted(bound: BoundMoment, minimum: Minimum) -> pd.Series | pd.DataFrame | 
 
 def _described(bound: BoundMoment, kernel: Kernel) -> list[str]:
     names = bound.conditioning_names
-    words = f"E[{bound.name} | {', '.join(names)}] = 0, kernel {kernel_words(kernel, names)}."
+    words = f"E[{bound.name} | {', '.join(names)}] = 0, kernel {kernel.describe(names)}."
     told = [words]
     if bound.n_dropped:
         told.append(f"{bound.n_dropped} rows with missing values were left out.")

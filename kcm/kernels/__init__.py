@@ -12,7 +12,7 @@ from kcm.kernels.bandwidth import (
     MedianHeuristic,
     RuleOfThumb,
 )
-from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Subspace, Sum
+from kcm.kernels.base import Constant, Kernel, Power, Product, Scaled, Sum
 from kcm.kernels.discrete import AitchisonAitken, Kronecker, WangVanRyzin
 from kcm.kernels.energy import Energy
 from kcm.kernels.frames import for_frame
@@ -31,6 +31,7 @@ from kcm.kernels.smooth import Smooth
 from kcm.kernels.smooth_icm import SmoothICM
 from kcm.kernels.spectral import Spectral
 from kcm.kernels.stationary import Gaussian, InverseMultiquadric, Laplace
+from kcm.kernels.subspace import Subspace
 from kcm.kernels.translation import from_sklearn
 
 __all__ = [

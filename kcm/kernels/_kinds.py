@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import mul
 
-from kcm.kernels.base import Kernel, Subspace
+from kcm.kernels.base import Kernel
+from kcm.kernels.subspace import Subspace
 
 __all__ = ["KINDS", "product_over_kinds"]
 

@@ -3,6 +3,7 @@
 import abc
 import copy
 import dataclasses
+from collections.abc import Sequence
 from typing import TypeVar
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 from kcm._typing import Columns, Point, Value
 from kcm.kernels._distances import half_squares, reach, squared_distance
 from kcm.kernels._parameters import Numbers
+from kcm.kernels._words import kernel_name, lengths_text, listed_columns
 from kcm.kernels.bandwidth import (
     Bandwidth,
     BandwidthRule,
@@ -104,6 +106,13 @@ class BandwidthKernel(Kernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return with_lengths(self, resolve_bandwidth(self.bandwidth, x))
+
+    def describe(self, names: Sequence[str]) -> str:
+        if isinstance(self.bandwidth, BandwidthRule):
+            lengths = f"{listed_columns(names)} ({self.bandwidth!r})"
+        else:
+            lengths = lengths_text(numbers(self.bandwidth), names)
+        return f"{kernel_name(self)} on {lengths}"
 
 
 class DistanceKernel(MatrixDistances, BandwidthKernel):

@@ -1,6 +1,7 @@
 """A kernel of one column, summed over the columns."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, final
 
 import equinox as eqx
@@ -92,6 +93,9 @@ class Additive(Kernel):
         # what else the kernel finds, it finds on one column
         of_one: Any = _with_bandwidth(self.kernel, np.ravel(lengths)[:1]).resolve(x[:, :1])
         return Additive(_with_bandwidth(of_one, lengths))
+
+    def describe(self, names: Sequence[str]) -> str:
+        return f"sum of one-column kernels, {self.kernel.describe(names)}"
 
     def _lengths(self, like: Float[Array, "..."]) -> Float[Array, " d"]:
         lengths = jnp.asarray(numbers(self.kernel.bandwidth), like.dtype)

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import final
 
@@ -16,13 +17,22 @@ from kcm.exceptions import OptionError
 from kcm.kernels._parameters import (
     Parameter,
     as_parameter,
-    as_positions,
     as_scalar,
     check_positive,
     show,
 )
+from kcm.kernels._words import kernel_name, listed_columns, number_text
 
-__all__ = ["Constant", "Kernel", "Power", "Product", "Scaled", "Subspace", "Sum", "check_definite"]
+__all__ = [
+    "Constant",
+    "Kernel",
+    "Power",
+    "Product",
+    "Scaled",
+    "Sum",
+    "check_definite",
+    "check_part",
+]
 
 
 class Kernel(eqx.Module):
@@ -82,6 +92,23 @@ class Kernel(eqx.Module):
         """Whether v'Kv >= 0 is sure only for weights v that sum to zero, as for `Energy`."""
         return False
 
+    def describe(self, names: Sequence[str]) -> str:
+        """Return the kernel in words: its parts, the columns they look at, and the bandwidths.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the columns, as many as the kernel acts on.
+
+        Examples
+        --------
+        >>> from kcm.kernels import Gaussian, Kronecker, Subspace
+        >>> numbers, category = Subspace(Gaussian([0.94, 4.6]), [0, 1]), Subspace(Kronecker(), 2)
+        >>> (numbers * category).describe(["educ", "exper", "sex"])
+        'Gaussian on educ (0.94), exper (4.6); equal categories sex'
+        """
+        return f"{kernel_name(self)} on {listed_columns(names)}"
+
     def __repr__(self) -> str:
         shown = (field.name for field in dataclasses.fields(self) if field.repr)
         fields = (f"{name}={show(getattr(self, name))}" for name in shown)
@@ -128,6 +155,9 @@ class Constant(Kernel):
     def __call__(self, x: Point, y: Point) -> Value:
         return jnp.full((), as_parameter(self.value), dtype=jnp.result_type(x))
 
+    def describe(self, names: Sequence[str]) -> str:
+        return f"constant {number_text(self.value)}"
+
 
 @final
 class Scaled(Kernel):
@@ -150,7 +180,7 @@ class Scaled(Kernel):
     factor: Parameter = eqx.field(converter=partial(as_scalar, argument="factor"))
 
     def __check_init__(self) -> None:
-        _check_kernel(self.kernel, "a multiple of a kernel")
+        check_part(self.kernel, "a multiple of a kernel")
         check_positive(self.factor, "factor", allow_zero=True)
 
     def __call__(self, x: Point, y: Point) -> Value:
@@ -165,6 +195,9 @@ class Scaled(Kernel):
 
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Scaled(self.kernel.resolve(x), self.factor)
+
+    def describe(self, names: Sequence[str]) -> str:
+        return f"{number_text(self.factor)} x ({self.kernel.describe(names)})"
 
 
 @final
@@ -186,8 +219,8 @@ class Sum(Kernel):
     right: Kernel
 
     def __check_init__(self) -> None:
-        _check_kernel(self.left, "a sum of kernels")
-        _check_kernel(self.right, "a sum of kernels")
+        check_part(self.left, "a sum of kernels")
+        check_part(self.right, "a sum of kernels")
 
     def __call__(self, x: Point, y: Point) -> Value:
         return self.left(x, y) + self.right(x, y)
@@ -204,6 +237,10 @@ class Sum(Kernel):
 
     def __repr__(self) -> str:
         return f"{self.left!r} + {self.right!r}"
+
+    def describe(self, names: Sequence[str]) -> str:
+        parts = (self.left, self.right)
+        return " + ".join(_in_brackets(part, Product, names) for part in parts)
 
 
 @final
@@ -240,6 +277,10 @@ class Product(Kernel):
 
     def __repr__(self) -> str:
         return f"{_show_factor(self.left)} * {_show_factor(self.right)}"
+
+    def describe(self, names: Sequence[str]) -> str:
+        parts = (self.left, self.right)
+        return "; ".join(_in_brackets(part, Sum, names) for part in parts)
 
 
 @final
@@ -278,54 +319,8 @@ class Power(Kernel):
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         return Power(self.kernel.resolve(x), self.exponent)
 
-
-@final
-class Subspace(Kernel):
-    """A kernel that looks at some columns only.
-
-    Parameters
-    ----------
-    kernel : Kernel
-    columns : int or sequence of int
-        Positions of the columns, from 0.
-
-    Examples
-    --------
-    >>> import jax.numpy as jnp
-    >>> from kcm.kernels import Gaussian
-    >>> kernel = Subspace(Gaussian(1.0), 1)
-    >>> float(kernel(jnp.array([0.0, 5.0]), jnp.array([9.0, 5.0])))
-    1.0
-    """
-
-    kernel: Kernel
-    columns: tuple[int, ...] = eqx.field(static=True, converter=as_positions)
-
-    def __check_init__(self) -> None:
-        _check_kernel(self.kernel, "a kernel of some columns")
-        if not self.columns or min(self.columns) < 0:
-            raise OptionError(
-                f"`columns` must be one or more positions counted from 0; got {self.columns}."
-            )
-
-    def __call__(self, x: Point, y: Point) -> Value:
-        chosen = np.asarray(self.columns)
-        return self.kernel(x[chosen], y[chosen])
-
-    def cross(self, x: Columns, y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-        chosen = np.asarray(self.columns)
-        return self.kernel.cross(x[:, chosen], y[:, chosen])
-
-    @property
-    def conditionally_positive(self) -> bool:
-        return self.kernel.conditionally_positive
-
-    def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
-        if max(self.columns) >= x.shape[1]:
-            raise OptionError(
-                f"`columns` {self.columns} reach beyond the {x.shape[1]} conditioning columns."
-            )
-        return Subspace(self.kernel.resolve(x[:, list(self.columns)]), self.columns)
+    def describe(self, names: Sequence[str]) -> str:
+        return f"({self.kernel.describe(names)})^{self.exponent}"
 
 
 def check_definite(kernel: Kernel, purpose: str) -> None:
@@ -336,7 +331,7 @@ def check_definite(kernel: Kernel, purpose: str) -> None:
     OptionError
         The message names the purpose and a kernel that serves it.
     """
-    _check_kernel(kernel, purpose)
+    check_part(kernel, purpose)
     if kernel.conditionally_positive:
         raise OptionError(
             f"{purpose} needs a positive semi-definite kernel, but {kernel!r} is one only on "
@@ -345,7 +340,8 @@ def check_definite(kernel: Kernel, purpose: str) -> None:
         )
 
 
-def _check_kernel(kernel: object, whole: str) -> None:
+def check_part(kernel: object, whole: str) -> None:
+    """Refuse what is no kernel as a part of `whole`."""
     if not isinstance(kernel, Kernel):
         raise OptionError(
             f"{whole} must be made of kernels such as kcm.kernels.Gaussian(); got "
@@ -359,3 +355,9 @@ def _show_factor(kernel: Kernel) -> str:
 
 def _as_kernel(value: Kernel | float | int) -> Kernel:
     return value if isinstance(value, Kernel) else Constant(value)
+
+
+def _in_brackets(kernel: Kernel, kind: type[Kernel], names: Sequence[str]) -> str:
+    """Return a part in words, in brackets where it is of a kind that would be read wrongly."""
+    words = kernel.describe(names)
+    return f"({words})" if isinstance(kernel, kind) else words

@@ -1,6 +1,7 @@
 """Kernels of categories, held as whole numbers."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import final
 
@@ -13,6 +14,7 @@ from kcm._typing import Point, Value
 from kcm._variation import check_varies
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels._parameters import Numbers, Parameter, as_optional, as_parameter, check_positive
+from kcm.kernels._words import listed_columns
 from kcm.kernels.bandwidth import CoordinatewiseMedian
 from kcm.kernels.base import Kernel
 
@@ -45,6 +47,9 @@ class Kronecker(Kernel):
     def resolve(self, x: Float[np.ndarray, "n d"]) -> Kernel:
         check_codes(x)
         return self
+
+    def describe(self, names: Sequence[str]) -> str:
+        return f"equal categories {listed_columns(names)}"
 
 
 @final
@@ -114,6 +119,9 @@ class AitchisonAitken(Kernel):
         _check_length(self.smoothing, "smoothing", x)
         return AitchisonAitken(self.smoothing, n_levels)
 
+    def describe(self, names: Sequence[str]) -> str:
+        return f"categories {listed_columns(names)}"
+
 
 @final
 class WangVanRyzin(Kernel):
@@ -175,6 +183,9 @@ class WangVanRyzin(Kernel):
             return WangVanRyzin(np.exp(-1 / (np.sqrt(2.0) * CoordinatewiseMedian()(x))))
         _check_length(self.smoothing, "smoothing", x)
         return self
+
+    def describe(self, names: Sequence[str]) -> str:
+        return f"ordered categories {listed_columns(names)}"
 
 
 def check_codes(x: Float[np.ndarray, "n d"]) -> None:

@@ -92,6 +92,9 @@ class HsiaoLiRacine(Kernel):
         found: Kernel = eqx.tree_at(lambda kernel: kernel.product, self, resolved)
         return found
 
+    def describe(self, names: Sequence[str]) -> str:
+        return f"Hsiao-Li-Racine: {self.product.describe(names)}"
+
 
 def _product(kinds: tuple[str, ...], bandwidth: Numbers | None) -> Kernel:
     if not kinds:

@@ -1,5 +1,6 @@
 """A kernel of linear combinations of the columns."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from kcm._typing import Columns, Point, Value
 from kcm._validation import as_float_columns
 from kcm.exceptions import OptionError
 from kcm.kernels._parameters import Numbers
+from kcm.kernels._words import listed_columns
 from kcm.kernels.base import Kernel
 from kcm.kernels.stationary import Gaussian
 
@@ -92,3 +94,8 @@ class LinearIndex(Kernel):
 
     def _index(self, x: Columns) -> Float[Array, "n k"]:
         return x @ jnp.asarray(self.weights, x.dtype).T
+
+    def describe(self, names: Sequence[str]) -> str:
+        n_rows = len(self.weights)
+        numbers = [""] if n_rows == 1 else [f" {k}" for k in range(1, n_rows + 1)]
+        return self.kernel.describe([f"index{k} of {listed_columns(names)}" for k in numbers])

@@ -36,17 +36,6 @@ def draw_members(
     level : float
         A dashed line.
     hypothesis : str
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax, (6.4, 2.2 + 0.36 * len(names)))
     rows, last = np.arange(len(names)), len(names) + 0.2

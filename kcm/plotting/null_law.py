@@ -43,17 +43,6 @@ def draw_null(
         The critical value, NaN or infinite where it is not known, and its level.
     words : (str, str)
         What the statistic and the null hypothesis are.
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax)
     if draws is None:

@@ -36,17 +36,6 @@ def draw_shares(
         Adjusted.
     exact : ndarray of bool, shape (d,)
         Variables whose cells are fitted exactly, which the picture says instead of p = 1.
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax, (6.4, 1.4 + 0.4 * len(names)))
     rows, widths = np.arange(len(names)), np.nan_to_num(shares)

@@ -29,17 +29,6 @@ def draw_rates(
         Shares and their standard errors.
     used : sequence of bool
     level : float
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax, (7.2, 1.9 + 0.35 * len(names)))
     rows, values, bse = np.arange(len(names)), np.array(rates), np.array(errors)

@@ -56,17 +56,6 @@ def draw_line(
         Names of the variable and the residual, and the title.
     level : float
         Coverage of the band.
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax)
     lower, upper = ends
@@ -108,17 +97,6 @@ def draw_bars(
         Names of the variable and the residual, and the title.
     level : float
         Coverage of the band.
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes, (lower, upper) = new_axes(ax), ends
     every, shown = np.arange(len(levels)), np.isfinite(lower)
@@ -167,17 +145,6 @@ def draw_map(
         Names of the two variables and the residual, and the title.
     level : float
         Coverage of the band.
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
     """
     axes = new_axes(ax)
     largest = float(np.nanmax(np.abs(values))) or 1.0
@@ -200,24 +167,7 @@ def draw_map(
 
 
 def draw_sentence(sentence: str, title: str, ax: Any = None) -> Any:
-    """Write a sentence where there is nothing to draw.
-
-    Parameters
-    ----------
-    sentence : str
-    title : str
-    ax : matplotlib Axes, optional
-        Default: a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    OptionError
-        When matplotlib is not installed.
-    """
+    """Write a sentence where there is nothing to draw."""
     axes = new_axes(ax, (SIZE[0], 1.4))
     axes.set_axis_off()
     set_title(axes, title)

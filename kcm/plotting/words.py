@@ -2,6 +2,8 @@
 
 import re
 
+from kcm._brackets import split_outside
+
 __all__ = ["outcome_words", "residual_words"]
 
 # The outcome less its mean, as the adapters write it: x'b, a function of it, or f.
@@ -77,14 +79,7 @@ def outcome_words(outcome: str) -> str:
 def _parts(text: str) -> list[str]:
     """Split "(a, b)" at the commas that are not within further brackets."""
     inside = text[1:-1] if text.startswith("(") and text.endswith(")") else text
-    depth, parts = 0, [""]
-    for letter in inside:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+    return [part.strip() for part in split_outside(inside, ",")]
 
 
 def _is_one(inside: str) -> bool:
