@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from kcm.adapters import (
+    CLUSTERED,
+    SERIAL,
     align_to_fit,
     first_stage_strength,
     fit_clusters,
@@ -29,9 +31,6 @@ from kcm.results import KCMTestResult
 
 __all__ = ["specification_test", "warn_of_dependence"]
 
-# Values of `cov_type` in statsmodels, then in linearmodels.
-_SERIAL = frozenset({"HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum", "kernel"})
-_CLUSTERED = frozenset({"cluster", "cluster-crv3", "cluster-jk", "clustered"})
 _WEAK = (
     "the test at the estimate may then reject a right model too often; "
     "`kcm.MMR.from_formula(...).fit().test(robust=True)` holds"
@@ -228,12 +227,12 @@ def warn_of_dependence(fit: Any, advice: str = _PASS_GROUPS, *, data: Any = None
 def _dependence(fit: Any, advice: str, data: Any) -> str | None:
     """Say why the observations may depend on each other; None where nothing tells so."""
     cov_type = getattr(fit, "cov_type", None)
-    if cov_type in _CLUSTERED:
+    if cov_type in CLUSTERED:
         return (
             f"the fit's covariance allows for dependence within clusters ({cov_type=}), the test "
             f"treats the observations as independent; {advice}."
         )
-    if cov_type in _SERIAL:
+    if cov_type in SERIAL:
         return (
             f"the fit's covariance allows for serial correlation ({cov_type=}), the test treats "
             "the observations as independent. If the model holds given the past, as an "

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from kcm.adapters.dispatch import align_to_fit, fit_rows
+from kcm.adapters.estimate import CLUSTERED
 from kcm.adapters.estimation import is_estimation, own_groups
 from kcm.adapters.rows import FitRows
 from kcm.moments import FittedMoment
 
 __all__ = ["fit_clusters", "fit_panel"]
 
-_CLUSTERED = ("cluster", "cluster-crv3", "cluster-jk", "clustered")
 # Names that columns of time have, in lower case.
 _TIMES = frozenset(
     {"t", "time", "date", "day", "week", "month", "quarter", "year", "period", "wave"}
@@ -88,7 +88,7 @@ def _covariance_clusters(fit: Any) -> Any:
     ndarray of shape (n,) or None
         None without clusters, and for clusters in two ways.
     """
-    if getattr(fit, "cov_type", None) not in _CLUSTERED:
+    if getattr(fit, "cov_type", None) not in CLUSTERED:
         return None
     config = getattr(fit, "cov_config", None) or getattr(fit, "cov_kwds", None) or {}
     given = config.get("clusters", config.get("groups"))

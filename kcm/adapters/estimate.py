@@ -11,7 +11,8 @@ from kcm.exceptions import DataError
 from kcm.moments.outcomes import Outcomes, TwoStages
 
 __all__ = [
-    "DEPENDENT",
+    "CLUSTERED",
+    "SERIAL",
     "Estimate",
     "check_converged",
     "check_has_data",
@@ -22,20 +23,10 @@ __all__ = [
     "unit_diagonal",
 ]
 
-# Values of `cov_type` that allow for dependence, in statsmodels, then in linearmodels.
-DEPENDENT = frozenset(
-    {
-        "cluster",
-        "cluster-crv3",
-        "cluster-jk",
-        "HAC",
-        "hac-panel",
-        "hac-groupsum",
-        "nw-panel",
-        "nw-groupsum",
-    }
-    | {"clustered", "kernel"}
-)
+# Values of `cov_type` that allow for clusters and for serial correlation, in statsmodels and then
+# in linearmodels.
+CLUSTERED = frozenset({"cluster", "cluster-crv3", "cluster-jk", "clustered"})
+SERIAL = frozenset({"HAC", "hac-panel", "hac-groupsum", "nw-panel", "nw-groupsum", "kernel"})
 # An eigenvalue this far below zero, relative to the largest, is not rounding.
 _NEGATIVE_CURVATURE = 1e-8
 # Share of its own standard error that the mean of a score may stay away from zero.

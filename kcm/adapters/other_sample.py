@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from kcm._tables import as_table
 from kcm.adapters.conditioning import choose_conditioning
-from kcm.adapters.estimate import DEPENDENT, Estimate
+from kcm.adapters.estimate import CLUSTERED, SERIAL, Estimate
 from kcm.adapters.evaluation import Evaluation
 from kcm.adapters.rows import FitRows
 from kcm.data import Encoded
@@ -63,7 +63,7 @@ def covariance_of_fit(fit: Any, estimate: Estimate) -> Float[np.ndarray, "p p"]:
     The influences are recomputed from residuals at the size of errors, as in a test on the rows of
     the fit.
     """
-    if getattr(fit, "cov_type", None) in DEPENDENT:
+    if getattr(fit, "cov_type", None) in CLUSTERED | SERIAL:
         own = fit.cov_params() if hasattr(fit, "cov_params") else fit.cov
         return np.asarray(own, float)
     jacobian, gain = estimate.jacobian[:, None, :], estimate.gain[:, None, :]
