@@ -46,6 +46,9 @@ def check_varies(values: Float64[np.ndarray, "n k"], names: Sequence[str]) -> No
         raise DataError(
             f"conditioning columns must vary, but {told} is the same in every row (up to "
             "rounding); leave it out."
+            if constant.sum() == 1
+            else f"conditioning columns must vary, but {told} are the same in every row (up to "
+            "rounding); leave them out."
         )
 
 

@@ -16,6 +16,7 @@ from kcm.kernels import (
     Gaussian,
     InverseMultiquadric,
     Polynomial,
+    Precomputed,
     RationalQuadratic,
     Subspace,
 )
@@ -25,6 +26,8 @@ WRONG: dict[str, Callable[[], Any]] = {
     "`exponent` of a kernel must be a number; got None": lambda: InverseMultiquadric(exponent=None),
     "`alpha` of a kernel must be one number; got [1.0]": lambda: RationalQuadratic(alpha=[1.0]),
     "`spread` of a kernel must be a number; got 'wide'": lambda: ICM(spread="wide"),
+    "`bandwidth` of a kernel must be a number; got 'wide'": lambda: Gaussian("wide"),
+    "`matrix` of a kernel must be a number": lambda: Precomputed("matrix"),
     "`intercept` of a kernel must be": lambda: Polynomial(intercept="1"),
     "`smoothing` of a kernel must be": lambda: AitchisonAitken("much"),
     "`factor` of a kernel must be": lambda: 1j * Gaussian(),

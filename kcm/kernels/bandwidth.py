@@ -277,7 +277,7 @@ Bandwidth = Parameter | BandwidthRule
 
 def as_bandwidth(value: Any) -> Numbers | BandwidthRule:
     """Return a rule unchanged and a number or a vector as a float64 array."""
-    return value if isinstance(value, BandwidthRule) else as_parameter(value)
+    return value if isinstance(value, BandwidthRule) else as_parameter(value, "bandwidth")
 
 
 def check_bandwidth(value: Bandwidth) -> None:

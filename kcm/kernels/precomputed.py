@@ -20,7 +20,7 @@ ASYMMETRY = 1e-10
 
 def _as_matrix(value: Any) -> Numbers:
     """Return a read-only copy."""
-    matrix = np.array(as_parameter(np.asarray(value)))
+    matrix = np.array(as_parameter(np.asarray(value), "matrix"))
     matrix.flags.writeable = False
     return matrix
 
