@@ -106,7 +106,7 @@ def test_ties_fall_back_to_the_mean_of_the_other_distances_and_say_so():
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e17])
 def test_a_constant_column_is_refused(rule, value, rng):
     x = np.column_stack([rng.normal(size=20), np.full(20, value)])
-    with pytest.raises(DataError, match="'x1', 'x2' are the same in every row .*leave them out"):
+    with pytest.raises(DataError, match=r"'x1', 'x2' are the same in every row .*leave them out"):
         rule(np.ones((5, 2)))
     with pytest.raises(DataError, match="'x2' is the same in every row"):
         rule(x)

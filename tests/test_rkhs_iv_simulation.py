@@ -14,8 +14,10 @@ import kcm
 from kcm.estimators.rkhs_iv import RKHSIV
 from kcm.kernels import Gaussian, MedianHeuristic
 
-pytestmark = pytest.mark.slow
-
+slow = pytest.mark.slow
+# In full, as the docs have it, and few of them.
+FULL = pytest.param(True, marks=pytest.mark.study, id="full")
+FEW = pytest.param(False, marks=slow, id="few")
 FUNCTIONS = {
     "sin": np.sin,
     "abs": np.abs,
@@ -50,7 +52,7 @@ def naive(x, y, z, new):
 ESTIMATORS = {"RKHSIV": rkhs, "2SLS": two_stage, "kernel ridge": naive}
 
 
-def mean_squared_errors(g, n=2_000, n_replications=6):
+def mean_squared_errors(g, n_replications, n=2_000):
     errors = {name: [] for name in ESTIMATORS}
     for replication in range(n_replications):
         rng = np.random.default_rng([n, replication])
@@ -62,15 +64,17 @@ def mean_squared_errors(g, n=2_000, n_replications=6):
     return means
 
 
+@pytest.mark.parametrize("in_full", [FEW, FULL])
 @pytest.mark.parametrize("name", ["sin", "abs", "step"])
-def test_nonlinear_functions_are_found_better_than_by_others(name):
-    means = mean_squared_errors(FUNCTIONS[name])
+def test_nonlinear_functions_are_found_better_than_by_others(name, in_full):
+    means = mean_squared_errors(FUNCTIONS[name], 20 if in_full else 6)
     assert means["RKHSIV"] < means["2SLS"]
     assert means["RKHSIV"] < means["kernel ridge"]
 
 
-def test_a_linear_function_is_left_to_two_stage_least_squares():
-    means = mean_squared_errors(FUNCTIONS["linear"])
+@pytest.mark.parametrize("in_full", [FEW, FULL])
+def test_a_linear_function_is_left_to_two_stage_least_squares(in_full):
+    means = mean_squared_errors(FUNCTIONS["linear"], 10 if in_full else 6)
     assert means["2SLS"] < means["RKHSIV"] < means["kernel ridge"]
 
 
@@ -92,10 +96,11 @@ def rejection_rates(g, n, n_replications):
 
 
 @pytest.mark.filterwarnings("ignore::kcm.exceptions.RegularizationBiasWarning")
+@pytest.mark.parametrize("in_full", [FEW, FULL])
 @pytest.mark.parametrize("name", ["sin", "step"])
-def test_size_is_roughly_right(name):
-    """Nominal 5 %, 150 replications: regularisation bias is not accounted for, and it shows."""
-    rates = rejection_rates(FUNCTIONS[name], 200, 150)
+def test_size_is_roughly_right(name, in_full):
+    """Nominal 5 %: regularisation bias is not accounted for, and it shows."""
+    rates = rejection_rates(FUNCTIONS[name], 200, 300 if in_full else 150)
     assert 0.02 <= rates["chosen"] <= 0.12, rates
     assert 0.02 <= rates["tenth"] <= 0.10, rates
     assert rates["chosen, narrow"] <= 0.2, rates
@@ -115,6 +120,7 @@ print(np.mean((fit.predict(x) - np.abs(x[:, 0])) ** 2))
 """
 
 
+@slow
 @on_linux
 def test_twenty_thousand_rows_need_no_matrix_of_that_size():
     gigabytes, error = numbers_of(LARGE)
