@@ -489,13 +489,18 @@ def draw(rng, n_obs, scale=0.25):
 
 
 def _description(folder, own, other=OTHER):
-    """Return what a store knows of a design in a module that is read anew."""
+    """Return what a store knows of a design in a module that is read anew.
+
+    No bytecode is written, which Python would read again for a file of the same second and length.
+    """
     importlib.invalidate_caches()
     for name, text in (("other_of_design", other), ("own_of_design", own)):
         (folder / f"{name}.py").write_text(text)
         linecache.clearcache()
         sys.modules.pop(name, None)
-    module = importlib.import_module("own_of_design")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        module = importlib.import_module("own_of_design")
     return described(module.draw, "design")
 
 

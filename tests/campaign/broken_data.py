@@ -61,7 +61,7 @@ _WRAPPED = {
     "array": lambda column: column,
     "pandas": lambda column: pd.DataFrame({"v": list(column)}),
     "dict": lambda column: {"v": column},
-    "polars": lambda column: pl.DataFrame({"v": list(column)}, strict=False),
+    "polars": lambda column: pl.from_pandas(pd.DataFrame({"v": list(column)})),
     "arrow": lambda column: pa.table({"v": list(column)}),
 }
 
