@@ -21,7 +21,13 @@ from kcm.kernels import Kernel
 from kcm.kernels._scaled import measures_distances
 from kcm.kernels.frames import for_kinds, scales_for_kinds
 from kcm.members import Members, members
-from kcm.moments import FittedMoment, MomentLabels, check_spans_constant, orthogonal_moment
+from kcm.moments import (
+    FittedMoment,
+    MomentLabels,
+    check_spans_constant,
+    high_leverage_notes,
+    orthogonal_moment,
+)
 from kcm.moments.parametrization import well_conditioned
 from kcm.null import Asymptotic, Null
 from kcm.null.base import group_codes
@@ -183,7 +189,8 @@ class KCMTest:
         test_groups = getattr(self.null, "groups", None)
         groups = None if test_groups is None else fixed(group_codes(test_groups, moment.n_obs))
         certificate = found.certificate.with_notes(several.notes)
-        notes = (*certificate.notes, *names.notes, *_clusters(groups))
+        rows = _clusters(groups) if groups is not None else high_leverage_notes(moment)
+        notes = (*certificate.notes, *names.notes, *rows)
         return KCMTestResult(
             statistic=found.statistic,
             pvalue=found.pvalue,
@@ -205,9 +212,7 @@ class KCMTest:
         )
 
 
-def _clusters(groups: Int[np.ndarray, " n"] | None) -> tuple[str, ...]:
-    if groups is None:
-        return ()
+def _clusters(groups: Int[np.ndarray, " n"]) -> tuple[str, ...]:
     return (f"The null law has one multiplier for each of {groups.max() + 1:,} clusters",)
 
 

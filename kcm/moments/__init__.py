@@ -9,6 +9,7 @@ from kcm.moments.fitted import (
     MomentLabels,
     as_blocks,
 )
+from kcm.moments.high_leverage import high_leverage_notes
 from kcm.moments.linear import LinearMoment
 from kcm.moments.orthogonal import orthogonal_moment
 from kcm.moments.parameters import ParameterTree, told_values
@@ -40,6 +41,7 @@ __all__ = [
     "combined_moment",
     "corrected_scale",
     "gain_of",
+    "high_leverage_notes",
     "marginal_moment",
     "orthogonal_moment",
     "scaled_influence",
