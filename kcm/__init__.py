@@ -34,20 +34,20 @@ from kcm.exceptions import (
 if TYPE_CHECKING:
     from kcm import datasets, gram, kernels, simulation
     from kcm.adapters import first_stage_strength
-    from kcm.combination import PenalizedMaximum
     from kcm.comparison import ComparisonRow, ComparisonTable, compare_tests
     from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
-    from kcm.first_stage import FirstStageStrength
-    from kcm.leverage import leverage_scale
     from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
+    from kcm.moments.first_stage import FirstStageStrength
+    from kcm.moments.leverage import leverage_scale
+    from kcm.moments.stacking import stack_equations
     from kcm.null import Asymptotic, MultiplierBootstrap, StudentizedNormal
-    from kcm.omnibus import KCMTest
-    from kcm.planning import power, sample_size
-    from kcm.results import KCMTestResult
-    from kcm.specification import specification_test
-    from kcm.systems import stack_equations
+    from kcm.specification.api import specification_test
+    from kcm.specification.combination import PenalizedMaximum
+    from kcm.specification.kcm_test import KCMTest
+    from kcm.specification.power import power, sample_size
+    from kcm.specification.result import KCMTestResult
 
 __all__ = [
     "MMR",
@@ -111,25 +111,25 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "ConditionalMomentEmbedding": "kcm.embedding:ConditionalMomentEmbedding",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
-        "FirstStageStrength": "kcm.first_stage:FirstStageStrength",
+        "FirstStageStrength": "kcm.moments.first_stage:FirstStageStrength",
         "FittedMoment": "kcm.moments:FittedMoment",
-        "KCMTest": "kcm.omnibus:KCMTest",
-        "KCMTestResult": "kcm.results:KCMTestResult",
+        "KCMTest": "kcm.specification.kcm_test:KCMTest",
+        "KCMTestResult": "kcm.specification.result:KCMTestResult",
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
-        "PenalizedMaximum": "kcm.combination:PenalizedMaximum",
+        "PenalizedMaximum": "kcm.specification.combination:PenalizedMaximum",
         "StudentizedNormal": "kcm.null:StudentizedNormal",
         "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",
         "first_stage_strength": "kcm.adapters:first_stage_strength",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
-        "leverage_scale": "kcm.leverage:leverage_scale",
-        "power": "kcm.planning:power",
-        "sample_size": "kcm.planning:sample_size",
+        "leverage_scale": "kcm.moments.leverage:leverage_scale",
+        "power": "kcm.specification.power:power",
+        "sample_size": "kcm.specification.power:sample_size",
         "simulation": "kcm.simulation",
-        "specification_test": "kcm.specification:specification_test",
-        "stack_equations": "kcm.systems:stack_equations",
+        "specification_test": "kcm.specification.api:specification_test",
+        "stack_equations": "kcm.moments.stacking:stack_equations",
     }
 )
 

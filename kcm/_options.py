@@ -3,13 +3,14 @@
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from kcm.exceptions import OptionError
 
-__all__ = ["as_generator", "check_int", "check_option", "did_you_mean", "listed"]
+__all__ = ["as_generator", "check_int", "check_level", "check_option", "did_you_mean", "listed"]
 
 
 def check_option(value: object, allowed: Sequence[str], argument: str) -> str:
@@ -43,6 +44,12 @@ def check_option(value: object, allowed: Sequence[str], argument: str) -> str:
         return value
     words = ", ".join(repr(word) for word in allowed)
     raise OptionError(f"`{argument}` must be one of {words}; got {value!r}.")
+
+
+def check_level(level: float, argument: str = "level") -> None:
+    """Refuse a level, or another share, outside (0, 1)."""
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise OptionError(f"`{argument}` must lie strictly between 0 and 1; got {level!r}.")
 
 
 def check_int(value: object, argument: str, least: int = 1) -> None:

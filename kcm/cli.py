@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import NoReturn
 
-from kcm.commands.parser import command_parser
+from kcm.commands import command_parser
 from kcm.exceptions import KCMError
 
 __all__ = ["command", "main"]

@@ -7,10 +7,10 @@ import statsmodels.api as sm
 from refusals import messages
 
 import kcm
-from kcm import members
-from kcm.combination import CauchyCombination
 from kcm.exceptions import OptionError
 from kcm.kernels import AitchisonAitken, Gaussian, Laplace, MedianHeuristic
+from kcm.specification.api import members
+from kcm.specification.combination import CauchyCombination
 
 
 @pytest.fixture
@@ -167,8 +167,8 @@ class TestBeyondTheBudget:
     )
     def test_as_many_kernels_are_exact_as_the_work_allows(self, fit, work, n_exact, monkeypatch):
         expected = kcm.specification_test(fit)
-        monkeypatch.setattr("kcm.computation.EXACT_WORK", work * 150**2)
-        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        monkeypatch.setattr("kcm.null.certified.EXACT_WORK", work * 150**2)
+        monkeypatch.setattr("kcm.null.certified.VERIFYING_WORK", 0)
         result = kcm.specification_test(fit)
         methods = [one.certificate.method for one in result.kernel_tests]
         assert methods.count("exact") == n_exact
@@ -182,21 +182,21 @@ class TestBeyondTheBudget:
         assert told.count("left out") == 5 - n_exact
 
     def test_the_kernels_that_need_most_rank_are_the_exact_ones(self, fit, monkeypatch):
-        monkeypatch.setattr("kcm.computation.EXACT_WORK", (3 * 100 + 2 * 36) * 150**2)
-        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        monkeypatch.setattr("kcm.null.certified.EXACT_WORK", (3 * 100 + 2 * 36) * 150**2)
+        monkeypatch.setattr("kcm.null.certified.VERIFYING_WORK", 0)
         result = kcm.specification_test(fit)
         exact = [k for k, t in enumerate(result.kernel_tests) if t.certificate.method == "exact"]
         assert exact == [0, 3, 4]  # the narrow Gaussian and the Laplace kernels
 
     def test_an_open_decision_is_computed_exactly_where_the_work_allows(self, fit, monkeypatch):
         expected = kcm.specification_test(fit)
-        monkeypatch.setattr("kcm.computation.EXACT_WORK", 0)
-        monkeypatch.setattr("kcm.computation.LEVELS", (expected.pvalue,))
+        monkeypatch.setattr("kcm.null.certified.EXACT_WORK", 0)
+        monkeypatch.setattr("kcm.null.certified.LEVELS", (expected.pvalue,))
         result = kcm.specification_test(fit)
         assert result.pvalue == expected.pvalue
         assert result.certificate.method == "exact"
         assert result.certificate.notes[0].endswith("all computed exactly")
-        monkeypatch.setattr("kcm.computation.VERIFYING_WORK", 0)
+        monkeypatch.setattr("kcm.null.certified.VERIFYING_WORK", 0)
         result = kcm.specification_test(fit)
         assert 'method="exact" settles it' in str(result.summary())
 
@@ -232,7 +232,7 @@ class TestBeyondTheBudget:
         fit = sm.OLS(x + 0.2 * np.sin(6 * x) + rng.normal(size=2_500), sm.add_constant(x)).fit()
         exact = kcm.specification_test(fit)
         one = kcm.specification_test(fit, kernel=Gaussian())
-        monkeypatch.setattr("kcm.computation.EXACT_WORK", 0)
+        monkeypatch.setattr("kcm.null.certified.EXACT_WORK", 0)
         found = kcm.specification_test(fit)
         assert found.certificate.method == "low-rank"
         assert found.pvalue < 1e-6 < 1e-3 < one.pvalue

@@ -20,39 +20,26 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # specification_test hands a fitted model to them.
 ROWS = (
     ("exceptions", "_typing"),
-    (
-        "_brackets",
-        "_interruptible",
-        "_optional",
-        "_options",
-        "_progress",
-        "_records",
-        "_validation",
-        "report",
-    ),
-    ("_tables", "_variation"),
-    ("kernels", "data"),
-    ("datasets", "_tiles", "border"),
-    ("gram", "moments"),
-    ("shift",),
-    ("contraction", "first_stage", "leverage", "low_rank", "systems"),
-    ("landmarks",),
-    ("low_rank_gram",),
-    ("residual_bounds", "null"),
-    ("certificate", "plotting", "reporting"),
-    ("computation",),
-    ("combination", "embedding"),
-    ("members", "size_check"),
-    ("results",),
-    ("adapters", "omnibus", "planning"),
+    ("_arrays", "_optional", "_options", "_progress", "_records", "_variation"),
+    ("data", "datasets"),
+    ("kernels",),
+    ("gram",),
+    ("moments",),
+    ("statistic",),
+    ("null",),
+    ("adapters", "reporting"),
+    ("embedding",),
     ("specification",),
-    ("estimators", "comparison"),
+    ("comparison", "estimators"),
     ("simulation",),
     ("__init__",),
     ("commands",),
     ("cli",),
 )
 ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}
+
+# It is an estimator of scikit-learn, which is loaded where it is asked for.
+BEHIND_DOORS = {"kcm.estimators.rkhs_iv"}
 
 # scipy for the distances of a bandwidth rule; JAX itself requires it.
 ARRAY_PACKAGES = {"equinox", "jax", "jaxtyping", "numpy", "scipy"}
@@ -92,6 +79,12 @@ def imported(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
 
 def imports_of(file: Path) -> list[str]:
     return list(imported(parse(file), module_name(file), file.name == "__init__.py"))
+
+
+def modules_imported_from(file: Path) -> set[str]:
+    """Modules of kcm from which names are imported, as in ``from kcm.null import Null``."""
+    found = nodes(file, ast.ImportFrom)
+    return {node.module for node in found if node.module and node.module.startswith("kcm.")}
 
 
 def imported_units(names: list[str]) -> set[str]:
@@ -143,6 +136,20 @@ class TestImportOrder:
         others = imported_units(imports_of(file)) - {own}
         assert not {other for other in others if ROW[other] >= ROW[own]}
 
+    @for_each_file
+    def test_a_room_is_entered_by_its_door(self, file: Path):
+        own = unit(module_name(file))
+        others = [
+            name
+            for name in modules_imported_from(file)
+            if unit(name) not in (own, "__init__") and name.count(".") > 1
+        ]
+        assert own == "__init__" or not set(others) - BEHIND_DOORS
+
+    def test_every_room_says_what_it_is(self):
+        rooms = [file for file in FILES if file.name == "__init__.py" and file.parent != PACKAGE]
+        assert all(ast.get_docstring(parse(room)) for room in rooms)
+
     @pytest.mark.parametrize(
         "file",
         [file for file in FILES if unit(module_name(file)) in ("kernels", "gram")],
@@ -154,10 +161,6 @@ class TestImportOrder:
 
 
 class TestSource:
-    @for_each_file
-    def test_module_has_fewer_than_400_lines(self, file: Path):
-        assert len(file.read_text(encoding="utf-8").splitlines()) < 400
-
     @for_each_file
     def test_no_class_is_taken_for_a_test(self, file: Path):
         names = [node.name for node in nodes(file, ast.ClassDef)]

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 import kcm
 from kcm import gram
 from kcm.adapters import fitted_moment
-from kcm.contraction import contract
+from kcm.statistic.contraction import contract
 
 CASES = [(degree, statistic) for degree in (1, 2, 4, 5) for statistic in "UV"]
 everywhere = pytest.mark.parametrize(("degree", "statistic"), CASES)

@@ -18,18 +18,11 @@ from hypothesis import strategies as st
 from linearmodels.iv import IV2SLS
 
 import kcm
-from kcm._validation import as_float_columns_with_missing
+from kcm._arrays import as_float_columns_with_missing
 from kcm._variation import check_varies
-from kcm.data import (
-    Roles,
-    Sample,
-    align,
-    as_sample,
-    encode_frame,
-    formula_variables,
-)
+from kcm.data import Roles, Sample, align, as_sample, encode_frame, formula_variables
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
-from kcm.null.base import group_codes
+from kcm.moments.clusters import group_codes
 
 FRAME = pd.DataFrame(
     {

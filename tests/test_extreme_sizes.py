@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kcm
-from kcm.border import covariance_root
 from kcm.kernels import Gaussian
 from kcm.null import WeightedChiSquare
+from kcm.statistic.border import covariance_root
 
 X = np.random.default_rng(0).normal(size=40)
 PSI = 0.5 * X**2 + np.random.default_rng(1).normal(size=40)

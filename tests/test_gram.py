@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kernel_cases import KERNELS
 from performance.memory import numbers_of, on_linux
 
-from kcm import _tiles, gram
+from kcm import gram
 from kcm.exceptions import DataError
+from kcm.gram import tiles as _tiles
 from kcm.kernels import Gaussian
 
 everywhere = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())

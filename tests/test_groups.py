@@ -10,8 +10,8 @@ import pytest
 
 from kcm import Asymptotic, FittedMoment, KCMTest, MultiplierBootstrap
 from kcm.exceptions import DataError, OptionError
+from kcm.moments.clusters import group_codes
 from kcm.null import Null, NullDistribution
-from kcm.null.base import group_codes
 
 TEXT = ["b", "a", "c", "a", "d", "b"]
 CODES = [1, 0, 2, 0, 3, 1]

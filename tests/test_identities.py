@@ -8,16 +8,18 @@ import pytest
 import statsmodels.api as sm
 
 import kcm
-from kcm import _tiles, gram
+from kcm import gram
 from kcm.adapters import fitted_moment
-from kcm.contraction import contract
+from kcm.gram import tiles as _tiles
 from kcm.gram.blocks import largest_value
 from kcm.kernels import Gaussian, Laplace
 from kcm.moments import scaled_influence, scaled_residuals
-from kcm.null import asymptotic, form
-from kcm.null.base import group_codes
-from kcm.null.drawing import draw
+from kcm.moments.clusters import group_codes
+from kcm.null import asymptotic
 from kcm.null.multipliers import MULTIPLIERS
+from kcm.statistic import form
+from kcm.statistic.contraction import contract
+from kcm.statistic.draws import draw
 
 statistics = pytest.mark.parametrize("statistic", ["U", "V"])
 

@@ -15,8 +15,8 @@ import kcm
 from kcm import gram
 from kcm.adapters import fitted_moment
 from kcm.exceptions import OptionError, SaturatedModelError
+from kcm.gram.pivoted_cholesky import low_rank_factor
 from kcm.kernels import Constant, Energy, Gaussian, Precomputed, Subspace
-from kcm.low_rank import low_rank_factor
 from kcm.moments import check_spans_constant
 
 EXPONENTS = (0.5, 1.0, 1.7)
@@ -181,7 +181,7 @@ def test_there_is_no_low_rank_factor(data, monkeypatch):
         kcm.specification_test(fit, kernel=Energy(), method="low-rank")
     with pytest.raises(OptionError, match=message):
         low_rank_factor(Energy(), data[["x"]])
-    monkeypatch.setattr("kcm.computation.EXACT_WORK", 0.0)
+    monkeypatch.setattr("kcm.null.certified.EXACT_WORK", 0.0)
     exact = kcm.specification_test(fit, kernel=Energy()).certificate
     low_rank = kcm.specification_test(fit, kernel=Gaussian()).certificate
     assert (exact.method, low_rank.method) == ("exact", "low-rank")

@@ -11,12 +11,12 @@ from dense_law import law, powers, shift
 import kcm
 from kcm import gram
 from kcm.adapters import fitted_moment
-from kcm.contraction import contract
 from kcm.gram.held import held_grams
+from kcm.gram.low_rank import low_rank_gram
 from kcm.kernels import Gaussian, Laplace, Polynomial
-from kcm.low_rank_gram import low_rank_gram
 from kcm.moments import scaled_moment
-from kcm.null import form
+from kcm.statistic import form
+from kcm.statistic.contraction import contract
 
 statistics = pytest.mark.parametrize("statistic", ["U", "V"])
 GRAMS = {

@@ -13,18 +13,13 @@ import kcm
 from kcm.adapters import fitted_moment
 from kcm.exceptions import DataError
 from kcm.kernels import Gaussian, Laplace
-from kcm.null import (
-    LeadingSpectrum,
-    WeightedChiSquare,
-    asymptotic,
-    leading_spectrum,
-    tiled_form,
-)
-from kcm.null.form import apply_form
-from kcm.null.krylov import krylov_spectrum, products_with, spectrum_of, with_probes
-from kcm.null.leading_spectrum import Spectrum
+from kcm.null import LeadingSpectrum, WeightedChiSquare, asymptotic, leading_spectrum
 from kcm.null.weighted_chi_square import saddle_point
 from kcm.reporting.words import pvalue_words
+from kcm.statistic import tiled_form
+from kcm.statistic.form import apply_form
+from kcm.statistic.krylov import krylov_spectrum, products_with, spectrum_of, with_probes
+from kcm.statistic.spectrum import Spectrum
 
 TAILS = (1.0, 1.6, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 

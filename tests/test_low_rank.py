@@ -5,8 +5,8 @@ import pytest
 from kernel_cases import KERNELS
 
 from kcm import gram
+from kcm.gram.pivoted_cholesky import extended, low_rank_factor
 from kcm.kernels import Gaussian, Linear
-from kcm.low_rank import extended, low_rank_factor
 
 
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())

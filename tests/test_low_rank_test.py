@@ -7,16 +7,19 @@ import pytest
 from scipy import stats
 
 import kcm
-from kcm import certificate, computation, gram, landmarks, low_rank_gram
-from kcm.certificate import chaos_tail, normal_tail, pvalue_interval
-from kcm.contraction import contract
+from kcm import gram
 from kcm.exceptions import DataError, OptionError, SaturatedModelError
-from kcm.gram import TiledGram
+from kcm.gram import TiledGram, landmarks
+from kcm.gram import low_rank as low_rank_gram
 from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear
-from kcm.null import LeadingSpectrum, PearsonIII, WeightedChiSquare, asymptotic, form
-from kcm.null.base import group_codes
-from kcm.null.low_rank_form import low_rank_draws, low_rank_form, low_rank_sums
-from kcm.residual_bounds import ResidualBounds, residual_bounds
+from kcm.moments.clusters import group_codes
+from kcm.null import LeadingSpectrum, PearsonIII, WeightedChiSquare, asymptotic, certificate
+from kcm.null import certified as computation
+from kcm.null.certificate import chaos_tail, normal_tail, pvalue_interval
+from kcm.null.residual_bounds import ResidualBounds, residual_bounds
+from kcm.statistic import form
+from kcm.statistic.contraction import contract
+from kcm.statistic.low_rank_form import low_rank_draws, low_rank_form, low_rank_sums
 
 KERNELS = {"gaussian": Gaussian(), "laplace": Laplace(), "imq": InverseMultiquadric()}
 

@@ -15,8 +15,8 @@ from refusals import messages
 
 from kcm import FittedMoment, KCMTest, MomentLabels
 from kcm.exceptions import DataError
-from kcm.leverage import leverage_scale
 from kcm.moments import scaled_influence
+from kcm.moments.leverage import leverage_scale
 
 
 @pytest.fixture

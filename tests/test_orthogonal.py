@@ -10,11 +10,11 @@ from refusals import messages
 import kcm
 from kcm import gram
 from kcm.adapters import fitted_moment
-from kcm.contraction import contract
 from kcm.exceptions import OptionError, SaturatedModelError
 from kcm.kernels import Gaussian
 from kcm.moments import orthogonal_moment
-from kcm.null.form import form_matrix
+from kcm.statistic.contraction import contract
+from kcm.statistic.form import form_matrix
 
 NULLS = {"asymptotic": kcm.Asymptotic(), "draws": kcm.MultiplierBootstrap(99)}
 

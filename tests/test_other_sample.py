@@ -7,19 +7,19 @@ import pytest
 from scipy import stats
 
 import kcm
-from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError
 from kcm.gram import Execution, TiledGram, matrix
+from kcm.gram.low_rank import low_rank_gram
 from kcm.kernels import Gaussian
-from kcm.low_rank_gram import low_rank_gram
 from kcm.moments import combined_moment
+from kcm.moments.clusters import group_codes
 from kcm.null import MultiplierBootstrap
 from kcm.null.asymptotic import cumulant_law, low_rank_cumulant_law, tiled_cumulant_law
-from kcm.null.base import group_codes
-from kcm.null.drawing import drawer
-from kcm.null.form import form_matrix
-from kcm.null.low_rank_form import size_of
-from kcm.residual_bounds import residual_bounds
+from kcm.null.residual_bounds import residual_bounds
+from kcm.statistic.contraction import contract
+from kcm.statistic.draws import drawer
+from kcm.statistic.form import form_matrix
+from kcm.statistic.low_rank_form import size_of
 
 pytestmark = pytest.mark.many_calls
 

@@ -10,11 +10,11 @@ from refusals import messages
 
 import kcm
 from kcm.adapters import fitted_moment
-from kcm.combination.penalized_maximum import UnionBound, _by_draws
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, SmoothICM, single_directions
 from kcm.null import BootstrapDistribution, NullDistribution
 from kcm.null.normal import NormalLaw
+from kcm.specification.combination.penalized_maximum import UnionBound, _by_draws
 
 PREFERRED = np.array([1.0, 0.5, 0.0])
 

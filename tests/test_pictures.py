@@ -20,10 +20,10 @@ from matplotlib import cbook, pyplot
 
 import kcm
 from kcm import kernels
-from kcm.plotting.shares import draw_shares
-from kcm.plotting.size_rates import draw_rates
-from kcm.plotting.text import literal, set_title, shortened
-from kcm.plotting.words import residual_words
+from kcm.reporting.figures.shares import draw_shares
+from kcm.reporting.figures.size_rates import draw_rates
+from kcm.reporting.figures.text import literal, set_title, shortened
+from kcm.reporting.figures.words import residual_words
 from kcm.simulation import SimulationStudy
 
 HOSTILE = ["price ($)", "$x_1^2$"]

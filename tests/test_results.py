@@ -12,13 +12,14 @@ from refusals import messages
 from scipy import stats
 
 import kcm
-from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError
 from kcm.gram import TiledGram
 from kcm.kernels import Gaussian, Kernel
-from kcm.null import BootstrapDistribution, PearsonIII, asymptotic, form
+from kcm.null import BootstrapDistribution, PearsonIII, asymptotic
 from kcm.null.multipliers import MULTIPLIERS
-from kcm.report import Summary
+from kcm.reporting.tables import Summary
+from kcm.statistic import form
+from kcm.statistic.contraction import contract
 
 NULLS = {
     "asymptotic": kcm.Asymptotic(),

@@ -16,9 +16,9 @@ from refusals import messages
 
 import kcm
 from kcm import kernels
-from kcm._interruptible import interruptible
 from kcm.gram import programs
 from kcm.null import BootstrapDistribution, WeightedChiSquare
+from kcm.null.interruptible import interruptible
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="forks and /proc are those of Linux")
 

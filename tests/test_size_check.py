@@ -11,17 +11,17 @@ from linearmodels.iv import IV2SLS
 import kcm
 from kcm.adapters import fitted_moment
 from kcm.cli import main
-from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError
 from kcm.gram import TiledGram
 from kcm.gram.held import held_grams
 from kcm.kernels import Gaussian
 from kcm.moments import outcomes
-from kcm.null.form import form_matrix
-from kcm.size_check import SizeCheck, SizeRate, Subject, check, laws, screen
-from kcm.size_check.errors import error_laws, residual_errors
-from kcm.size_check.samples import simulated
-from kcm.size_check.subject import correction_of, few_rows, on_rows, with_gain
+from kcm.specification.size_check import SizeCheck, SizeRate, Subject, check, laws, screen
+from kcm.specification.size_check.errors import error_laws, residual_errors
+from kcm.specification.size_check.samples import simulated
+from kcm.specification.size_check.subject import correction_of, few_rows, on_rows, with_gain
+from kcm.statistic.contraction import contract
+from kcm.statistic.form import form_matrix
 
 KERNEL = Gaussian(1.0)
 

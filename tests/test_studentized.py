@@ -8,15 +8,16 @@ import statsmodels.api as sm
 from refusals import messages
 
 import kcm
-from kcm import _tiles, gram
+from kcm import gram
 from kcm.adapters import fitted_moment
-from kcm.contraction import contract
 from kcm.exceptions import DataError, OptionError
+from kcm.gram import tiles as _tiles
 from kcm.kernels import Gaussian
 from kcm.moments import scaled_influence, scaled_residuals
 from kcm.null import NormalLaw, bootstrap
 from kcm.null.multipliers import MULTIPLIERS
-from kcm.null.studentized_draws import studentized_drawer
+from kcm.statistic.contraction import contract
+from kcm.statistic.studentized_form import studentized_drawer
 
 DRAWS = kcm.MultiplierBootstrap(199, studentize=True)
 statistics = pytest.mark.parametrize("statistic", ["U", "V"])
@@ -280,6 +281,6 @@ def test_what_has_no_studentised_form_is_refused():
 
 @pytest.mark.parametrize("null", [DRAWS, kcm.StudentizedNormal()], ids=["draws", "normal"])
 def test_large_samples_are_not_taken_to_a_low_rank_factor(null, rng, monkeypatch):
-    monkeypatch.setattr(kcm.computation, "EXACT_WORK", 0)
+    monkeypatch.setattr(kcm.null.certified, "EXACT_WORK", 0)
     moment = kcm.FittedMoment(rng.normal(size=80), rng.normal(size=80))
     assert kcm.KCMTest(null=null).run(moment, rng=0).certificate.method == "exact"

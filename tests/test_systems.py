@@ -5,7 +5,7 @@ import pytest
 
 from kcm import FittedMoment, KCMTest, MomentLabels
 from kcm.exceptions import DataError
-from kcm.systems import stack_equations
+from kcm.moments.stacking import stack_equations
 
 
 def test_stacked_equations_are_block_diagonal(rng):

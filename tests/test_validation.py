@@ -10,11 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from kcm._validation import (
-    as_columns,
-    as_float_columns,
-    as_float_columns_with_missing,
-)
+from kcm._arrays import as_columns, as_float_columns, as_float_columns_with_missing
 from kcm.exceptions import DataError
 
 NUMBERS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])

@@ -10,8 +10,8 @@ import kcm
 from kcm.estimators import regularization
 from kcm.estimators.vmm import optimal_weight
 from kcm.exceptions import OptionError
+from kcm.gram.pivoted_cholesky import low_rank_factor
 from kcm.kernels import Gaussian, Laplace, Linear
-from kcm.low_rank import low_rank_factor
 from kcm.moments import MomentValues
 
 

@@ -20,7 +20,7 @@ from kcm.estimators.robust import is_robust
 from kcm.estimators.vmm import optimal_weight
 from kcm.estimators.weighting import KernelWeight
 from kcm.exceptions import OptionError, UnsupportedModelError, WeakInstrumentsWarning
-from kcm.low_rank import low_rank_factor
+from kcm.gram.pivoted_cholesky import low_rank_factor
 from kcm.moments import MomentValues
 
 pytestmark = pytest.mark.many_calls

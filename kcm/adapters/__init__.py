@@ -23,3 +23,6 @@ __all__ = [
     "own_groups",
     "own_kernel",
 ]
+
+# for the other rooms
+from kcm.adapters.bar import bar_position as bar_position

@@ -7,15 +7,23 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Shaped
 
+from kcm._arrays import as_columns
 from kcm._options import listed
-from kcm._tables import as_table, column_kind, is_table
-from kcm._validation import as_columns
 from kcm._variation import check_varies
 from kcm.adapters.bar import bar_position
 from kcm.adapters.defaults import default_variables
 from kcm.adapters.rows import FitRows
-from kcm.data import Encoded, align, encode_column, level_names
-from kcm.data.encoding import repetitions, select
+from kcm.data import (
+    Encoded,
+    align,
+    as_table,
+    column_kind,
+    encode_column,
+    is_table,
+    level_names,
+    repetitions,
+    select,
+)
 from kcm.exceptions import DataError
 
 __all__ = ["align_rows", "choose_conditioning"]

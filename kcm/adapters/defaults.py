@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from kcm._tables import column_kind
 from kcm.adapters.rows import FitRows
 from kcm.adapters.rowwise import rowwise_columns
 from kcm.adapters.terms import FormulaFactor, FormulaTerm
-from kcm.data import encode_column
-from kcm.data.factors import category_column, plain_columns
+from kcm.data import category_column, column_kind, encode_column, plain_columns
 from kcm.exceptions import DataError
 
 __all__ = ["Variable", "default_variables"]

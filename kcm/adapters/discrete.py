@@ -17,12 +17,7 @@ from kcm.adapters.estimate import (
     inverse_information,
 )
 from kcm.adapters.glm import predictor_in_words
-from kcm.moments.outcomes import (
-    BinomialOutcomes,
-    CountOutcomes,
-    GeneralizedPoissonOutcomes,
-    Outcomes,
-)
+from kcm.moments import BinomialOutcomes, CountOutcomes, GeneralizedPoissonOutcomes, Outcomes
 
 __all__ = [
     "generalised_poisson",

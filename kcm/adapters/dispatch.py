@@ -18,8 +18,7 @@ from kcm.adapters.other_sample import (
 from kcm.adapters.registry import Adapter, fit_in_words, library_class, recognised
 from kcm.adapters.rows import FitRows
 from kcm.exceptions import DataError, OptionError, UnsupportedModelError
-from kcm.leverage import leverage_scale
-from kcm.moments import Correction, FittedMoment, MomentLabels
+from kcm.moments import Correction, FittedMoment, MomentLabels, leverage_scale
 
 __all__ = [
     "align_to_fit",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from kcm.exceptions import DataError
-from kcm.moments.outcomes import Outcomes, TwoStages
+from kcm.moments import Outcomes, TwoStages
 
 __all__ = [
     "CLUSTERED",

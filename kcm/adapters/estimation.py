@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from kcm._tables import as_table
 from kcm.adapters.conditioning import choose_conditioning
 from kcm.adapters.rows import FitRows
+from kcm.data import as_table
 from kcm.moments import FittedMoment
 
 __all__ = ["estimation_rows", "is_estimation", "own_groups", "own_kernel", "own_moment"]

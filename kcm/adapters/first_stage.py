@@ -9,9 +9,7 @@ from kcm.adapters.dispatch import align_to_fit, instrumental_estimate
 from kcm.adapters.estimate import Estimate
 from kcm.adapters.estimation import is_estimation
 from kcm.exceptions import OptionError, UnsupportedModelError
-from kcm.first_stage import FirstStageStrength, smallest_ratio
-from kcm.moments import FittedMoment
-from kcm.null.base import group_codes
+from kcm.moments import FirstStageStrength, FittedMoment, group_codes, smallest_ratio
 
 __all__ = ["effective_f", "first_stage_strength"]
 

@@ -15,7 +15,7 @@ from kcm.adapters.estimate import (
     reciprocal,
 )
 from kcm.exceptions import UnsupportedModelError
-from kcm.moments.outcomes import (
+from kcm.moments import (
     BinomialOutcomes,
     CountOutcomes,
     GammaOutcomes,

@@ -14,7 +14,7 @@ from kcm.adapters.estimate import (
     unit_diagonal,
 )
 from kcm.exceptions import DataError, UnsupportedModelError
-from kcm.moments.outcomes import TwoStages
+from kcm.moments import TwoStages
 
 __all__ = ["generalised_moments", "k_class", "two_stage_least_squares"]
 

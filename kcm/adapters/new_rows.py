@@ -11,14 +11,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from kcm._arrays import as_float_columns_with_missing, as_floats
 from kcm._options import listed
-from kcm._tables import as_table, column_kind, is_table
-from kcm._validation import as_float_columns_with_missing, as_floats
 from kcm.adapters.rows import FitRows, linearmodels_rows
 from kcm.adapters.terms import formula_terms
-from kcm.data.formulas import design, formula_variables
-from kcm.data.names import check_names
-from kcm.data.row_transforms import learns_from_rows
+from kcm.data import (
+    as_table,
+    check_names,
+    column_kind,
+    design,
+    formula_variables,
+    is_table,
+    learns_from_rows,
+)
 from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["NewRows", "instrumental_new_rows", "linearmodels_new_rows", "statsmodels_new_rows"]

@@ -5,16 +5,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._tables import as_table
 from kcm.adapters.conditioning import choose_conditioning
 from kcm.adapters.estimate import CLUSTERED, SERIAL, Estimate
 from kcm.adapters.evaluation import Evaluation
 from kcm.adapters.rows import FitRows
-from kcm.data import Encoded
-from kcm.data.row_transforms import learns_from_rows
+from kcm.data import Encoded, as_table, learns_from_rows
 from kcm.exceptions import UnsupportedModelError
-from kcm.leverage import leverage_scale
-from kcm.moments import BoundMoment, FittedMoment, LinearMoment, MomentLabels, scaled_moment
+from kcm.moments import (
+    BoundMoment,
+    FittedMoment,
+    LinearMoment,
+    MomentLabels,
+    leverage_scale,
+    scaled_moment,
+)
 
 __all__ = ["covariance_of_fit", "estimation_new_rows", "estimation_on_new_rows", "moment_elsewhere"]
 

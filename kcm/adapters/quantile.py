@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
 from kcm.exceptions import DataError
-from kcm.moments.outcomes import BinomialOutcomes
+from kcm.moments import BinomialOutcomes
 
 __all__ = ["conditional_density", "quantile_regression", "subgradient_residuals"]
 

@@ -17,13 +17,7 @@ from kcm.adapters.new_rows import (
     statsmodels_new_rows,
 )
 from kcm.adapters.quantile import quantile_regression
-from kcm.adapters.rows import (
-    FitRows,
-    gmm_rows,
-    linearmodels_rows,
-    sandbox_rows,
-    statsmodels_rows,
-)
+from kcm.adapters.rows import FitRows, gmm_rows, linearmodels_rows, sandbox_rows, statsmodels_rows
 from kcm.exceptions import UnsupportedModelError
 
 __all__ = ["Adapter", "fit_in_words", "library_class", "recognised"]

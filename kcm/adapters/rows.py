@@ -8,12 +8,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
-from kcm._tables import as_table, is_text
 from kcm.adapters.estimate import check_has_data
 from kcm.adapters.terms import FormulaTerm, formula_terms, named_terms, numpy_alone
 from kcm.adapters.weights import counts
-from kcm.data.factors import Resolve, category_column, evaluate_plain, plain_columns
-from kcm.data.names import check_names
+from kcm.data import (
+    Resolve,
+    as_table,
+    category_column,
+    check_names,
+    evaluate_plain,
+    is_text,
+    plain_columns,
+)
 from kcm.exceptions import DataError
 
 __all__ = ["FitRows", "gmm_rows", "linearmodels_rows", "sandbox_rows", "statsmodels_rows"]

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Shaped
 
 from kcm.adapters.terms import FormulaFactor
-from kcm.data.factors import inner_of_category, spoken_names
+from kcm.data import inner_of_category, spoken_names
 
 __all__ = ["rowwise_columns"]
 

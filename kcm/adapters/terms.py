@@ -7,8 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from kcm._brackets import split_outside
-from kcm.data.factors import Resolve, resolve_in
+from kcm.data import Resolve, resolve_in, split_outside
 
 __all__ = ["FormulaFactor", "FormulaTerm", "formula_terms", "named_terms", "numpy_alone"]
 

@@ -12,14 +12,21 @@ import pandas as pd
 
 import kcm
 from kcm._options import listed
-from kcm._tables import is_text
-from kcm.adapters.bar import bar_position
+from kcm.adapters import bar_position
 from kcm.commands.parser import MODELS
-from kcm.data.column_functions import NAMESPACE
-from kcm.data.entries import check_entries
-from kcm.data.files import SUFFIXES, FileFormat, TableFile, read_file
-from kcm.data.names import check_names
-from kcm.data.plain_formulas import Factor, check_plain, read_factors
+from kcm.data import (
+    NAMESPACE,
+    SUFFIXES,
+    Factor,
+    FileFormat,
+    TableFile,
+    check_entries,
+    check_names,
+    check_plain,
+    is_text,
+    read_factors,
+    read_file,
+)
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
 
 __all__ = ["Fitted", "fitted_model", "read_data"]

@@ -11,7 +11,7 @@ __all__ = ["reproduce", "simulate"]
 
 def simulate(options: argparse.Namespace) -> str:
     """Run the study of a file, and return its rejection rates, as text or JSON."""
-    from kcm.simulation.study_file import read_study
+    from kcm.simulation import read_study
 
     check_can_write(options.csv, "--csv")
     given = read_study(options.study, allow_code=options.allow_code)
@@ -26,8 +26,8 @@ def simulate(options: argparse.Namespace) -> str:
 
 def reproduce(options: argparse.Namespace) -> str:
     """Run the experiments of the paper, and return how they compare with what is printed."""
-    from kcm.simulation.uai2020 import SEED, product_seconds
-    from kcm.simulation.uai2020 import reproduce as run
+    from kcm.simulation import SEED, product_seconds
+    from kcm.simulation import reproduce as run
 
     check_can_write(options.csv, "--csv")
     check_can_write(options.figure, "--figure")

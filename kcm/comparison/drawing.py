@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kcm.plotting.axes import LINE, new_axes
-from kcm.plotting.text import legend, name_axes, name_places, set_title
+from kcm.reporting import LINE, legend, name_axes, name_places, new_axes, set_title
 
 __all__ = ["draw"]
 

@@ -8,12 +8,12 @@ from typing import Any, final
 
 from kcm.comparison.conditioned import as_given, numbers_only, on_fitted_values, standardised
 from kcm.comparison.entry import Entry, Finding, Subject
-from kcm.contraction import StatisticName
 from kcm.exceptions import DataError
 from kcm.kernels import ICM, HsiaoLiRacine, Kernel, Orthant, Projection, Smooth, SmoothICM
 from kcm.moments import FittedMoment
 from kcm.null import Asymptotic
-from kcm.omnibus import KCMTest
+from kcm.specification import KCMTest
+from kcm.statistic import StatisticName
 
 __all__ = ["KERNEL_TESTS"]
 

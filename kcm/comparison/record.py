@@ -10,8 +10,8 @@ import numpy as np
 from kcm._options import did_you_mean, listed
 from kcm.comparison.drawing import draw
 from kcm.exceptions import OptionError
-from kcm.plotting.words import residual_words
-from kcm.report import Grid, pvalue_text
+from kcm.null import pvalue_text
+from kcm.reporting import Grid, residual_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from kcm._tables import as_table, column_kind, numeric_column
+from kcm.data.tables import as_table, column_kind, numeric_column
 from kcm.exceptions import DataError
 
 __all__ = [

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from kcm._options import listed
-from kcm._tables import check_distinct
 from kcm.data.entries import EXACT, plain_column
+from kcm.data.tables import check_distinct
 from kcm.exceptions import DataError
 
 __all__ = ["SUFFIXES", "FileFormat", "TableFile", "read_file"]

@@ -10,15 +10,10 @@ import numpy as np
 import pandas as pd
 
 from kcm._options import check_option
-from kcm._tables import is_text
 from kcm.data.encoding import encode_column, indicators
-from kcm.data.factors import (
-    category_column,
-    inner_of_category,
-    plain_columns,
-    resolve_in,
-)
+from kcm.data.factors import category_column, inner_of_category, plain_columns, resolve_in
 from kcm.data.formula_sides import factors_by_side, parse, stages, variables
+from kcm.data.tables import is_text
 from kcm.exceptions import DataError, OptionError
 
 __all__ = [

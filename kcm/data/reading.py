@@ -8,18 +8,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
+from kcm._arrays import as_columns, as_floats
 from kcm._options import check_option, listed
-from kcm._tables import as_table, check_distinct, numeric_column, raw_column
-from kcm._validation import as_columns, as_floats
-from kcm.data.formulas import (
-    SIDES,
-    Roles,
-    conditioning_design,
-    design,
-    formula_variables,
-)
+from kcm.data.formulas import SIDES, Roles, conditioning_design, design, formula_variables
 from kcm.data.names import as_names, check_names
 from kcm.data.row_transforms import uses_neighbouring_rows
+from kcm.data.tables import as_table, check_distinct, numeric_column, raw_column
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
 
 __all__ = ["Parts", "read_array", "read_formula", "read_table"]

@@ -9,10 +9,10 @@ import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
 from kcm._options import check_option, listed
-from kcm._tables import is_table
 from kcm.data.formulas import SIDES, Roles
 from kcm.data.names import as_names, check_names
 from kcm.data.reading import read_array, read_formula, read_table
+from kcm.data.tables import is_table
 from kcm.exceptions import DataError
 
 __all__ = ["Sample", "as_sample"]

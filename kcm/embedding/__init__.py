@@ -14,3 +14,7 @@ __all__ = [
     "NormEstimate",
     "WitnessBand",
 ]
+
+# for the other rooms
+from kcm.embedding.alternative import Alternative as Alternative
+from kcm.embedding.alternative import alternative as alternative

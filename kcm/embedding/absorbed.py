@@ -1,10 +1,8 @@
 """What the estimate of theta takes up of all that the kernel sees."""
 
 from kcm.gram import Execution, diagonal, quadratic_forms
-from kcm.kernels import Kernel
-from kcm.kernels.base import check_definite
-from kcm.moments import FittedMoment
-from kcm.moments.orthogonal import jacobian_span
+from kcm.kernels import Kernel, check_definite
+from kcm.moments import FittedMoment, jacobian_span
 
 __all__ = ["absorbed_share"]
 

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from typing import final
 
-from kcm.contraction import StatisticName, contract
 from kcm.embedding.embedding import ConditionalMomentEmbedding
 from kcm.embedding.projections import cluster_sums, projections
 from kcm.gram import Execution, TiledGram
-from kcm.moments import check_own_sample
-from kcm.null.base import group_codes
-from kcm.null.form import apply_form
+from kcm.moments import check_own_sample, group_codes
+from kcm.statistic import StatisticName, apply_form, contract
 
 __all__ = ["Alternative", "alternative"]
 

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from kcm.border import covariance_root
-from kcm.gram import Execution
-from kcm.gram.matrices import cross_block
-from kcm.gram.rectangle import cross_product, row_blocks
+from kcm.gram import Execution, cross_block, cross_product, row_blocks
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_moment
-from kcm.null.multipliers import rademacher
+from kcm.null import rademacher
+from kcm.statistic import covariance_root
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from kcm.computation import Outcome
 from kcm.embedding.projections import Projections
 from kcm.exceptions import SaturatedModelError
-from kcm.plotting.shares import EXACT, draw_shares
-from kcm.report import Grid, pvalue_text
+from kcm.null import Outcome, pvalue_text
+from kcm.reporting import EXACT, Grid, draw_shares
 
 __all__ = ["Contributions", "KernelOfVariables", "contributions", "holm"]
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import final
 
-from kcm.certificate import Certificate
 from kcm.embedding.estimate import NormEstimate
-from kcm.null import NullDistribution
-from kcm.report import Printed, Summary, pvalue_text
+from kcm.null import Certificate, NullDistribution, pvalue_text
+from kcm.reporting import Printed, Summary
 
 __all__ = ["EmbeddingDistance"]
 

@@ -6,8 +6,7 @@ from jaxtyping import Float, Int
 from kcm.embedding.estimate import NormEstimate
 from kcm.embedding.projections import Projections, standard_error, total_influence
 from kcm.gram import diagonal
-from kcm.kernels import Kernel
-from kcm.kernels.base import check_definite
+from kcm.kernels import Kernel, check_definite
 from kcm.moments import FittedMoment
 
 __all__ = ["effect_size"]

@@ -7,8 +7,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._options import as_generator, check_int
-from kcm.computation import Computation, Outcome
+from kcm._options import as_generator, check_int, check_level
 from kcm.embedding.absorbed import absorbed_share
 from kcm.embedding.band import WitnessBand, witness_band
 from kcm.embedding.contributions import Contributions, KernelOfVariables, contributions
@@ -22,11 +21,9 @@ from kcm.embedding.points import as_points, positions
 from kcm.embedding.projections import Projections, projections, standard_error
 from kcm.exceptions import DataError, OptionError
 from kcm.gram import Execution
-from kcm.kernels import Kernel
-from kcm.kernels.frames import for_kinds
-from kcm.moments import FittedMoment, combined_moment, marginal_moment
-from kcm.null import Asymptotic
-from kcm.null.base import check_level, group_codes
+from kcm.kernels import Kernel, for_kinds
+from kcm.moments import FittedMoment, combined_moment, group_codes, marginal_moment
+from kcm.null import Asymptotic, Computation, Outcome
 
 __all__ = ["ConditionalMomentEmbedding"]
 

@@ -6,7 +6,7 @@ from typing import final
 
 import scipy
 
-from kcm.null.base import check_level
+from kcm._options import check_level
 
 __all__ = ["InnerEstimate", "NormEstimate", "interval_of_square"]
 

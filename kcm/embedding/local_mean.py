@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kcm.exceptions import OptionError
-from kcm.gram import Execution
-from kcm.gram.rectangle import cross_product
+from kcm.gram import Execution, cross_product
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
 

@@ -9,8 +9,7 @@ from jaxtyping import Float, Int
 from kcm.embedding.band import WitnessBand
 from kcm.exceptions import OptionError
 from kcm.moments import MomentLabels
-from kcm.plotting.witness import Scatter, draw_bars, draw_line, draw_map, draw_sentence
-from kcm.plotting.words import residual_words
+from kcm.reporting import Scatter, draw_bars, draw_line, draw_map, draw_sentence, residual_words
 
 if TYPE_CHECKING:
     from kcm.embedding.embedding import ConditionalMomentEmbedding

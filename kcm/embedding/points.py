@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kcm._arrays import as_float_columns
 from kcm._options import did_you_mean, listed
-from kcm._tables import as_table, is_table, numeric_column
-from kcm._validation import as_float_columns
+from kcm.data import as_table, is_table, numeric_column
 from kcm.exceptions import DataError, OptionError
 from kcm.moments import MomentLabels
 

@@ -6,13 +6,12 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm.contraction import Contraction, contract
 from kcm.embedding.estimate import NormEstimate
 from kcm.exceptions import SaturatedModelError
 from kcm.gram import Execution, TiledGram
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
-from kcm.null.form import form_sums
+from kcm.statistic import Contraction, contract, form_sums
 
 __all__ = ["Projections", "cluster_sums", "projections", "standard_error", "total_influence"]
 

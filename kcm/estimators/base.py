@@ -18,8 +18,7 @@ from kcm.estimators.options import check_start, read_bounds, read_groups, read_s
 from kcm.estimators.results import EstimationResults
 from kcm.estimators.search import METHODS, Minimum, Problem, SearchMethod, minimise
 from kcm.exceptions import OptionError
-from kcm.kernels import Gaussian, Kernel
-from kcm.kernels.base import check_definite
+from kcm.kernels import Gaussian, Kernel, check_definite
 from kcm.moments import BoundMoment, LinearMoment, Moment
 
 __all__ = ["Estimator", "Search", "prepare_estimator"]

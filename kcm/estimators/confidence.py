@@ -8,9 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from kcm.exceptions import OptionError
-from kcm.plotting.axes import BAND, LINE, new_axes
-from kcm.plotting.text import name_axes, set_title
-from kcm.report import Summary
+from kcm.reporting import BAND, LINE, Summary, name_axes, new_axes, set_title
 
 __all__ = ["ConfidenceSet"]
 

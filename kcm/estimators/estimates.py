@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from kcm._options import check_level
 from kcm.estimators.wald import WaldTestResult, wald_test
-from kcm.null.base import check_level
-from kcm.report import Printed
+from kcm.reporting import Printed
 
 __all__ = ["Estimates"]
 

@@ -8,10 +8,9 @@ from jaxtyping import Bool, Float, Int
 from kcm.estimators.expansion import Expansion, expand
 from kcm.estimators.search import Minimum
 from kcm.exceptions import IdentificationError
-from kcm.first_stage import WEAK_FOR_KERNELS, FirstStageStrength, smallest_ratio
+from kcm.gram import low_rank_factor
 from kcm.kernels import Kernel
-from kcm.low_rank import low_rank_factor
-from kcm.moments import BoundMoment
+from kcm.moments import WEAK_FOR_KERNELS, BoundMoment, FirstStageStrength, smallest_ratio
 
 __all__ = ["estimate_strength", "left_out_residuals"]
 

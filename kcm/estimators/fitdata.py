@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from kcm.estimators.options import read_labels
 from kcm.exceptions import DataError, DependenceWarning, MissingRowsWarning
 from kcm.moments import BoundMoment, FittedMoment
-from kcm.null import Asymptotic, Null
-from kcm.null.base import with_groups
+from kcm.null import Asymptotic, Null, with_groups
 
 __all__ = ["FitData", "aligned_null", "no_model", "null_with_groups"]
 

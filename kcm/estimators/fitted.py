@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.estimators.search import Minimum, fits_exactly
-from kcm.leverage import leverage_scale
-from kcm.moments import BoundMoment, FittedMoment, MomentLabels
+from kcm.moments import BoundMoment, FittedMoment, MomentLabels, leverage_scale
 
 __all__ = ["covariance", "known_moment", "moment_at"]
 

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from kcm.contraction import StatisticName
 from kcm.estimators.fitdata import aligned_null
 from kcm.estimators.fitted import known_moment
 from kcm.kernels import Kernel
 from kcm.moments import BoundMoment, FittedMoment, told_values
 from kcm.null import Null
-from kcm.omnibus import KCMTest
-from kcm.results import KCMTestResult
+from kcm.specification import KCMTest, KCMTestResult
+from kcm.statistic import StatisticName
 
 __all__ = ["FixedParameters", "fix_parameters"]
 

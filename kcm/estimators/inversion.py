@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kcm._validation import as_float_columns
+from kcm._arrays import as_float_columns
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.profile import Profile
 from kcm.exceptions import (

@@ -7,14 +7,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
+from kcm._arrays import decoded
 from kcm._options import as_generator, check_int, did_you_mean
-from kcm._tables import as_table, is_table
-from kcm._validation import decoded
-from kcm.data import align
-from kcm.data.names import check_names
+from kcm.data import align, as_table, check_names, is_table
 from kcm.exceptions import DataError, OptionError
-from kcm.moments import BoundMoment, told_values
-from kcm.null.base import group_codes
+from kcm.moments import BoundMoment, group_codes, told_values
 
 __all__ = [
     "Box",

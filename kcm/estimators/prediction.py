@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from kcm._tables import as_table
+from kcm.data import as_table
 from kcm.exceptions import UnsupportedModelError
 from kcm.moments import LinearMoment, Moment
 

@@ -8,18 +8,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm._options import as_generator
-from kcm.contraction import StatisticName
 from kcm.estimators.fitdata import FitData, null_with_groups
 from kcm.estimators.fitted import known_moment, moment_at
 from kcm.estimators.search import Problem, minimise, moving_parameters, probe_from
 from kcm.estimators.weighting import KernelWeight, Weight
+from kcm.gram import low_rank_factor
 from kcm.kernels import Kernel
-from kcm.low_rank import low_rank_factor
-from kcm.moments import BoundMoment, FittedMoment, MomentValues, told_values
+from kcm.moments import BoundMoment, FittedMoment, MomentValues, group_codes, told_values
 from kcm.null import Asymptotic, Null
-from kcm.null.base import group_codes
-from kcm.omnibus import KCMTest
-from kcm.results import KCMTestResult
+from kcm.specification import KCMTest, KCMTestResult
+from kcm.statistic import StatisticName
 
 __all__ = ["Profile", "ProfilePoint", "build_profile"]
 

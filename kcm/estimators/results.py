@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from kcm._tables import as_table
-from kcm.contraction import StatisticName
+from kcm._options import check_level
+from kcm.data import as_table
 from kcm.embedding import ConditionalMomentEmbedding
 from kcm.estimators.confidence import ConfidenceSet
 from kcm.estimators.convergence import Convergence
@@ -22,19 +22,12 @@ from kcm.estimators.prediction import predicted
 from kcm.estimators.profile import Profile, build_profile
 from kcm.estimators.robust import is_robust, robust_test
 from kcm.estimators.tables import EstimationSummary, estimation_summary
-from kcm.exceptions import (
-    ConvergenceWarning,
-    DataError,
-    OptionError,
-    UnsupportedModelError,
-)
-from kcm.first_stage import FirstStageStrength
+from kcm.exceptions import ConvergenceWarning, DataError, OptionError, UnsupportedModelError
 from kcm.kernels import Kernel
-from kcm.moments import BoundMoment, FittedMoment
+from kcm.moments import BoundMoment, FirstStageStrength, FittedMoment
 from kcm.null import Null
-from kcm.null.base import check_level
-from kcm.omnibus import KCMTest
-from kcm.results import KCMTestResult
+from kcm.specification import KCMTest, KCMTestResult
+from kcm.statistic import StatisticName
 
 if TYPE_CHECKING:
     from kcm.estimators.base import Estimator

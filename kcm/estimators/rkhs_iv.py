@@ -10,16 +10,14 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kcm._tables import as_table, is_table, numeric_column
-from kcm._validation import as_float_columns
+from kcm._arrays import as_float_columns
 from kcm._variation import check_varies
+from kcm.data import as_table, is_table, numeric_column
 from kcm.estimators.rkhs_numerics import kernel_sum, weighted
 from kcm.estimators.rkhs_selection import CurveProblem, Solution, solve
 from kcm.exceptions import DataError, OptionError, RegularizationBiasWarning
-from kcm.kernels import Gaussian, Kernel, MedianHeuristic
-from kcm.kernels.base import check_definite
-from kcm.leverage import leverage_scale
-from kcm.moments import FittedMoment, MomentLabels
+from kcm.kernels import Gaussian, Kernel, MedianHeuristic, check_definite
+from kcm.moments import FittedMoment, MomentLabels, leverage_scale
 
 __all__ = ["RKHSIV"]
 

@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from kcm import gram
 from kcm.exceptions import DataError
+from kcm.gram import low_rank_factor
 from kcm.kernels import Kernel
-from kcm.low_rank import low_rank_factor
 
 __all__ = [
     "FeatureMap",

@@ -10,10 +10,9 @@ from kcm._options import listed
 from kcm.estimators.inversion import pvalue_at
 from kcm.estimators.profile import Profile
 from kcm.exceptions import OptionError
-from kcm.first_stage import FirstStageStrength, warn_of_weak_instruments
 from kcm.kernels import Kernel
-from kcm.moments import told_values
-from kcm.results import KCMTestResult
+from kcm.moments import FirstStageStrength, told_values, warn_of_weak_instruments
+from kcm.specification import KCMTestResult
 
 __all__ = ["is_robust", "largest_pvalue", "robust_test"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from kcm.first_stage import FirstStageStrength
-from kcm.report import Printed, escape_latex
+from kcm.moments import FirstStageStrength
+from kcm.reporting import Printed, escape_latex
 
 if TYPE_CHECKING:
     from kcm.estimators.results import EstimationResults

@@ -19,8 +19,8 @@ from kcm.estimators.regularization import (
 from kcm.estimators.search import Minimum, fits_exactly
 from kcm.estimators.weighting import KernelWeight, OptimalWeight
 from kcm.exceptions import ConvergenceWarning, OptionError, SaturatedModelError
+from kcm.gram import LowRankFactor, low_rank_factor
 from kcm.kernels import Kernel
-from kcm.low_rank import LowRankFactor, low_rank_factor
 from kcm.moments import BoundMoment, Moment, MomentValues
 
 __all__ = ["VMM"]

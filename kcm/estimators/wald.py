@@ -10,10 +10,10 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.special import chdtrc
 
-from kcm._validation import as_float_columns
+from kcm._arrays import as_float_columns
 from kcm.estimators.options import read_values
 from kcm.exceptions import DataError, OptionError
-from kcm.report import Summary
+from kcm.reporting import Summary
 
 __all__ = ["WaldTestResult", "wald_test"]
 

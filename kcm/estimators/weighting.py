@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from scipy.linalg import solve_triangular
 
 from kcm import gram
+from kcm.gram import LowRankFactor, low_rank_factor
 from kcm.kernels import Kernel
-from kcm.low_rank import LowRankFactor, low_rank_factor
 
 __all__ = ["Features", "KernelWeight", "OptimalWeight", "Weight", "inner_products"]
 

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Float64, Int
 
-from kcm._tiles import bucket
 from kcm.gram.execution import Precision, double_arithmetic
-from kcm.kernels import Kernel
-from kcm.kernels._anchored import AnchoredKernel
+from kcm.gram.tiles import bucket
+from kcm.kernels import AnchoredKernel, Kernel
 
 __all__ = ["gram_block", "in_precision", "in_range", "largest_value"]
 

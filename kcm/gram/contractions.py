@@ -7,8 +7,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from kcm._arrays import view_float_columns
 from kcm._options import check_option
-from kcm._validation import view_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block, in_precision, in_range
 from kcm.gram.execution import Execution, Precision

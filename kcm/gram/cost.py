@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from kcm._tiles import ROUNDING
 from kcm.gram.pieces import CHUNK
+from kcm.gram.tiles import ROUNDING
 from kcm.kernels import Orthant, Projection, SmoothICM
 
 __all__ = ["KERNEL_COST", "most_rows", "value_cost"]

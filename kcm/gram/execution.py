@@ -13,11 +13,11 @@ from typing import Any, Literal, final
 import jax
 import numpy as np
 
-from kcm import _tiles
 from kcm._options import check_option
-from kcm._tiles import Layout, layout_of
 from kcm.exceptions import OptionError
+from kcm.gram import tiles as _tiles
 from kcm.gram.programs import check_process, forget_programs
+from kcm.gram.tiles import Layout, layout_of
 
 __all__ = ["Execution", "Precision", "double_arithmetic"]
 

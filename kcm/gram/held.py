@@ -10,12 +10,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from kcm._tiles import bucket, padded_points
 from kcm.gram.blocks import gram_block
 from kcm.gram.cost import value_cost
 from kcm.gram.execution import Execution, Precision, double_arithmetic
 from kcm.gram.operator import GramOperator
 from kcm.gram.pieces import CHUNK
+from kcm.gram.tiles import bucket, padded_points
 from kcm.kernels import Kernel
 
 __all__ = ["HeldGram", "held_grams"]

@@ -6,15 +6,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from kcm._tiles import ROUNDING, padded_points
-from kcm._validation import as_float_columns
+from kcm._arrays import as_float_columns
 from kcm.exceptions import DataError, OptionError
 from kcm.gram.blocks import gram_block
 from kcm.gram.cost import most_rows, value_cost
 from kcm.gram.execution import double_arithmetic
 from kcm.gram.pieces import CHUNK
-from kcm.kernels import Kernel
-from kcm.kernels._scaled import everywhere_by_differences
+from kcm.gram.tiles import ROUNDING, padded_points
+from kcm.kernels import Kernel, everywhere_by_differences
 
 __all__ = ["check_kernel", "cross", "cross_block", "diagonal", "matrix", "pairwise"]
 

@@ -10,12 +10,12 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from kcm._progress import progress_bar
-from kcm._tiles import Layout, tiled, untiled
 from kcm.gram import pieces
 from kcm.gram.cost import KERNEL_COST, most_rows, value_cost
 from kcm.gram.execution import Execution, as_device, double_arithmetic
 from kcm.gram.pieces import in_pieces
 from kcm.gram.ring import CUT, LABEL, LINE_LABEL, line_of_devices, one_row, ring_of_devices
+from kcm.gram.tiles import Layout, tiled, untiled
 from kcm.gram.traversal import (
     LineVisit,
     Sums,

@@ -15,9 +15,9 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 from kcm._progress import progress_bar
-from kcm._tiles import Layout
 from kcm.gram.execution import Execution
 from kcm.gram.pieces import in_pieces
+from kcm.gram.tiles import Layout
 from kcm.gram.traversal import (
     LineVisit,
     Pair,

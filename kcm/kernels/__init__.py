@@ -72,3 +72,11 @@ __all__ = [
     "from_sklearn",
     "single_directions",
 ]
+
+# for the other rooms
+from kcm.kernels._anchored import AnchoredKernel as AnchoredKernel
+from kcm.kernels._scaled import everywhere_by_differences as everywhere_by_differences
+from kcm.kernels._scaled import measures_distances as measures_distances
+from kcm.kernels.base import check_definite as check_definite
+from kcm.kernels.frames import for_kinds as for_kinds
+from kcm.kernels.frames import scales_for_kinds as scales_for_kinds

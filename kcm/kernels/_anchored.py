@@ -9,8 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from kcm._arrays import as_float_columns
 from kcm._typing import Columns
-from kcm._validation import as_float_columns
 from kcm.exceptions import OptionError
 from kcm.kernels._parameters import Numbers
 from kcm.kernels.base import Kernel

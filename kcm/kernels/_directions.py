@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import as_float_columns
+from kcm._arrays import as_float_columns
 from kcm.exceptions import OptionError
 from kcm.kernels._parameters import Numbers
 

@@ -14,13 +14,7 @@ from jaxtyping import Array, Float
 
 from kcm._typing import Columns, Point, Value
 from kcm.exceptions import OptionError
-from kcm.kernels._parameters import (
-    Parameter,
-    as_parameter,
-    as_scalar,
-    check_positive,
-    show,
-)
+from kcm.kernels._parameters import Parameter, as_parameter, as_scalar, check_positive, show
 from kcm.kernels._words import kernel_name, listed_columns, number_text
 
 __all__ = [

@@ -54,7 +54,7 @@ def for_frame(frame: Any) -> Kernel:
     AitchisonAitken(smoothing=None, n_levels=None)
     """
     # pandas is loaded by those who have a table
-    from kcm._tables import as_table, column_kind
+    from kcm.data import as_table, column_kind
 
     table, _ = as_table(frame, "frame")
     return for_kinds([column_kind(table[name]) for name in table])

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kcm._arrays import as_float_columns
 from kcm._typing import Columns, Point, Value
-from kcm._validation import as_float_columns
 from kcm.exceptions import OptionError
 from kcm.kernels._parameters import Numbers
 from kcm.kernels._words import listed_columns

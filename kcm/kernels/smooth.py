@@ -13,13 +13,7 @@ from kcm.kernels._distances import half_squares
 from kcm.kernels._exponential import exponential
 from kcm.kernels._scaled import BandwidthKernel, MatrixDistances, with_lengths
 from kcm.kernels._shapes import SHAPES, density
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    RuleOfThumb,
-    as_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
+from kcm.kernels.bandwidth import Bandwidth, RuleOfThumb, as_bandwidth, numbers, resolve_bandwidth
 from kcm.kernels.base import Kernel
 
 __all__ = ["Smooth"]

@@ -17,13 +17,7 @@ from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show
 from kcm.kernels._scaled import BandwidthKernel, MatrixDistances
 from kcm.kernels._shapes import SHAPES, density
-from kcm.kernels.bandwidth import (
-    Bandwidth,
-    RuleOfThumb,
-    as_bandwidth,
-    numbers,
-    resolve_bandwidth,
-)
+from kcm.kernels.bandwidth import Bandwidth, RuleOfThumb, as_bandwidth, numbers, resolve_bandwidth
 from kcm.kernels.base import Kernel
 
 __all__ = ["SmoothICM"]

@@ -4,11 +4,7 @@ from kcm.moments.binding import BoundMoment, MomentValues
 from kcm.moments.checks import check_own_sample
 from kcm.moments.conditional import ConditionalMoment, Moment
 from kcm.moments.derived import combined_moment, marginal_moment
-from kcm.moments.fitted import (
-    FittedMoment,
-    MomentLabels,
-    as_blocks,
-)
+from kcm.moments.fitted import FittedMoment, MomentLabels, as_blocks
 from kcm.moments.high_leverage import high_leverage_notes
 from kcm.moments.linear import LinearMoment
 from kcm.moments.orthogonal import orthogonal_moment
@@ -49,3 +45,22 @@ __all__ = [
     "scaled_residuals",
     "told_values",
 ]
+
+# for the other rooms
+from kcm.moments.clusters import group_codes as group_codes
+from kcm.moments.first_stage import WEAK_FOR_KERNELS as WEAK_FOR_KERNELS
+from kcm.moments.first_stage import FirstStageStrength as FirstStageStrength
+from kcm.moments.first_stage import smallest_ratio as smallest_ratio
+from kcm.moments.first_stage import warn_of_weak_instruments as warn_of_weak_instruments
+from kcm.moments.leverage import leverage_scale as leverage_scale
+from kcm.moments.orthogonal import jacobian_span as jacobian_span
+from kcm.moments.outcomes import BinomialOutcomes as BinomialOutcomes
+from kcm.moments.outcomes import CountOutcomes as CountOutcomes
+from kcm.moments.outcomes import GammaOutcomes as GammaOutcomes
+from kcm.moments.outcomes import GeneralizedPoissonOutcomes as GeneralizedPoissonOutcomes
+from kcm.moments.outcomes import InverseGaussianOutcomes as InverseGaussianOutcomes
+from kcm.moments.outcomes import Outcomes as Outcomes
+from kcm.moments.outcomes import TwoStages as TwoStages
+from kcm.moments.outcomes import take_rows as take_rows
+from kcm.moments.parametrization import well_conditioned as well_conditioned
+from kcm.moments.scaling import CORRECTIONS as CORRECTIONS

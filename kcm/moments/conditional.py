@@ -7,10 +7,8 @@ from typing import Any, final
 
 import pandas as pd
 
-from kcm._tables import as_table, is_table, is_text
-from kcm._validation import as_float_columns_with_missing
-from kcm.data import Sample, align, formula_variables
-from kcm.data.names import check_names
+from kcm._arrays import as_float_columns_with_missing
+from kcm.data import Sample, align, as_table, check_names, formula_variables, is_table, is_text
 from kcm.exceptions import DataError, MomentError, OptionError
 from kcm.moments.binding import BoundMoment, fingerprint
 from kcm.moments.parameters import ParameterTree

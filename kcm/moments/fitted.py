@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from kcm._arrays import as_float_columns
 from kcm._records import one_line
-from kcm._tables import as_table, is_table, numeric_column
-from kcm._validation import as_float_columns
 from kcm._variation import check_varies
-from kcm.data import Encoded, align, encode_frame
+from kcm.data import Encoded, align, as_table, encode_frame, is_table, numeric_column
 from kcm.exceptions import DataError, OptionError
 from kcm.moments.checks import (
     check_components,

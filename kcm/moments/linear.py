@@ -9,10 +9,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from kcm._tables import as_table
-from kcm.data import Sample
-from kcm.data.formulas import SIDES, design_like, formula_variables, regressor_variables
-from kcm.data.names import check_names
+from kcm.data import (
+    SIDES,
+    Sample,
+    as_table,
+    check_names,
+    design_like,
+    formula_variables,
+    regressor_variables,
+)
 from kcm.exceptions import DataError, OptionError
 from kcm.moments.binding import BoundMoment, fingerprint
 from kcm.moments.conditional import Moment

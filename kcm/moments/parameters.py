@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from kcm._validation import as_floats
+from kcm._arrays import as_floats
 from kcm.exceptions import DataError, OptionError
 
 __all__ = ["ParameterTree", "told_values"]

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kcm._options import did_you_mean, listed
-from kcm._tiles import padded_points
 from kcm.exceptions import DataError, KCMError, MomentError
+from kcm.gram import padded_points
 from kcm.moments.parameters import ParameterTree
 
 __all__ = ["TracedResidual", "evaluate_residual", "trace_residual"]

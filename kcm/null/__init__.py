@@ -21,3 +21,22 @@ __all__ = [
     "StudentizedNormal",
     "WeightedChiSquare",
 ]
+
+# for the other rooms
+from kcm.null.asymptotic import MAX_EIGENVALUES as MAX_EIGENVALUES
+from kcm.null.base import with_groups as with_groups
+from kcm.null.certificate import Certificate as Certificate
+from kcm.null.certificate import method_rows as method_rows
+from kcm.null.certified import Computation as Computation
+from kcm.null.certified import Method as Method
+from kcm.null.certified import Outcome as Outcome
+from kcm.null.certified import Problem as Problem
+from kcm.null.certified import exact_outcome as exact_outcome
+from kcm.null.certified import left_open as left_open
+from kcm.null.certified import open_levels as open_levels
+from kcm.null.certified import released as released
+from kcm.null.leading_spectrum import KNOWN as KNOWN
+from kcm.null.multipliers import rademacher as rademacher
+from kcm.null.pvalue_text import pvalue_text as pvalue_text
+from kcm.null.stopping import TIE as TIE
+from kcm.null.stopping import AllDraws as AllDraws

@@ -7,22 +7,34 @@ from typing import Any, Literal, NamedTuple, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._interruptible import interruptible
 from kcm._options import check_option
 from kcm._records import fixed
-from kcm.contraction import Contraction
 from kcm.exceptions import FewClustersWarning, OptionError
-from kcm.gram.passes import KERNEL_COST
-from kcm.low_rank_gram import LowRankGram
-from kcm.null.base import Null, NullDistribution, check_spread, constant_law, group_codes
-from kcm.null.form import apply_form, form_matrix
-from kcm.null.krylov import krylov_spectrum, products_with, spectrum_of, with_probes
-from kcm.null.leading_spectrum import LeadingSpectrum, Spectrum
-from kcm.null.low_rank_form import low_rank_form, low_rank_sums, size_of
-from kcm.null.low_rank_spectrum import can_hold, held_spectrum
+from kcm.gram import KERNEL_COST, LowRankGram
+from kcm.moments import group_codes
+from kcm.null.base import Null, NullDistribution
+from kcm.null.interruptible import interruptible
+from kcm.null.leading_spectrum import LeadingSpectrum
 from kcm.null.pearson import PearsonIII
-from kcm.null.tiled_form import tiled_form
 from kcm.null.weighted_chi_square import WeightedChiSquare
+from kcm.statistic import (
+    Contraction,
+    Spectrum,
+    apply_form,
+    can_hold,
+    check_spread,
+    form_matrix,
+    held_spectrum,
+    krylov_spectrum,
+    low_rank_form,
+    low_rank_sums,
+    no_spread,
+    products_with,
+    size_of,
+    spectrum_of,
+    tiled_form,
+    with_probes,
+)
 
 __all__ = ["Asymptotic"]
 
@@ -239,7 +251,7 @@ def _tiled_leading_law(contraction: Contraction, codes: Int[np.ndarray, " n"]) -
 
 def _leading(spectrum: Spectrum, trace: float, contraction: Contraction) -> LeadingSpectrum:
     if not spectrum.squares > 0:
-        raise constant_law()
+        raise no_spread()
     unit = size_of(contraction) ** 2
     return LeadingSpectrum(spectrum, contraction.offset + unit * trace, unit)
 
@@ -281,7 +293,7 @@ def _pearson(sums: FormCumulants, unit: float, offset: float) -> PearsonIII:
     Cubes of residuals of 1e60 or 1e-60 are no doubles.
     """
     if not sums.squares > 0:
-        raise constant_law()
+        raise no_spread()
     return PearsonIII(
         mean=offset + unit * sums.trace,
         sd=unit * (2 * sums.squares) ** 0.5,

@@ -2,25 +2,17 @@
 
 import abc
 import dataclasses
-from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Int, Shaped
 
 from kcm._records import one_line
-from kcm._validation import decoded
-from kcm.contraction import ROUNDING, Contraction
-from kcm.exceptions import DataError, OptionError
+from kcm.exceptions import OptionError
+from kcm.statistic import Contraction
 
 __all__ = [
     "Null",
     "NullDistribution",
-    "check_level",
-    "check_spread",
-    "constant_law",
-    "group_codes",
     "with_groups",
 ]
 
@@ -117,40 +109,6 @@ class Null(abc.ABC):
         return 0
 
 
-def check_level(level: float, argument: str = "level") -> None:
-    """Refuse a level, or another share, outside (0, 1)."""
-    if not (isinstance(level, Real) and 0 < level < 1):
-        raise OptionError(f"`{argument}` must lie strictly between 0 and 1; got {level!r}.")
-
-
-def constant_law() -> DataError:
-    """Return the error that a law without variance raises."""
-    return DataError(
-        "the null law is a constant: no pair of observations is within reach of the kernel. "
-        "Pass a wider `bandwidth`."
-    )
-
-
-def check_spread(spread: float, contraction: Contraction) -> None:
-    """Refuse a law whose spread is rounding error: no pair of observations is within reach.
-
-    Parameters
-    ----------
-    spread : float
-        A standard deviation, or the largest distance of draws from the statistic.
-    contraction : Contraction
-
-    Raises
-    ------
-    DataError
-    """
-    squares = np.sum(contraction.scaled_residuals**2, axis=1)
-    summed = contraction.factor * float(contraction.gram.diagonal() @ squares)
-    # draws in single precision that are close to the statistic are computed again in double
-    if not spread > ROUNDING["double"] * summed:
-        raise constant_law()
-
-
 def with_groups(null: Null, groups: Any) -> Null:
     """Return a null with other cluster labels.
 
@@ -180,72 +138,3 @@ def with_groups(null: Null, groups: Any) -> Null:
 def _can_replace_groups(null: Any) -> bool:
     fields = dataclasses.fields(null) if dataclasses.is_dataclass(null) else ()
     return any(field.name == "groups" and field.init for field in fields)
-
-
-def group_codes(groups: Any, n_obs: int) -> Int[np.ndarray, " n"]:
-    """Number the clusters 0, 1, ... in the order of their labels.
-
-    Parameters
-    ----------
-    groups : array_like or Series of shape (n,), or None
-        One label per observation, numbers or text, by position: the index of a pandas Series is
-        not looked at, because a `FittedMoment` carries none to match it with. None puts each
-        observation in a cluster of its own.
-    n_obs : int
-        n.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Cluster numbers.
-
-    Raises
-    ------
-    DataError
-        On another shape, missing labels, labels of types that have no common order, or fewer
-        than 3 clusters.
-    OptionError
-        On a column name.
-
-    Examples
-    --------
-    >>> group_codes(["b", "a", "c", "a"], 4)
-    array([1, 0, 2, 0])
-    """
-    if groups is None:
-        return np.arange(n_obs)
-    if isinstance(groups, str):
-        raise OptionError(
-            f"`groups` is the column name {groups!r}, but a FittedMoment has no columns; "
-            "pass the array of cluster labels."
-        )
-    # NumPy turns a list of numbers and text into text, a missing label into "nan"
-    entries = decoded(groups)
-    labels = np.asanyarray(entries, dtype=object if isinstance(groups, list | tuple) else None)
-    if labels.shape != (n_obs,):
-        raise DataError(
-            f"`groups` has shape {labels.shape}; expected one label per observation, ({n_obs},)."
-        )
-    missing = np.ma.getmaskarray(labels) | pd.isna(np.ma.getdata(labels))
-    if missing.any():
-        raise DataError(
-            f"`groups` has {int(missing.sum())} missing labels; drop those rows before the fit or "
-            "name them."
-        )
-    return _codes(np.ma.getdata(labels))
-
-
-def _codes(labels: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    try:
-        levels, codes = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        types = sorted({type(label).__name__ for label in labels.tolist()})
-        raise DataError(
-            f"`groups` mixes labels that have no common order ({', '.join(types)}); pass all of "
-            "them as numbers or all as text."
-        ) from error
-    if len(levels) < 3:
-        raise DataError(
-            f"`groups` has {len(levels)} clusters; the null law needs at least 3 of them."
-        )
-    return codes

@@ -8,16 +8,13 @@ from typing import Any, final, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from kcm._options import check_option
+from kcm._options import check_level, check_option
 from kcm._progress import progress_bar
 from kcm._records import fixed
-from kcm.contraction import Contraction
 from kcm.exceptions import OptionError
-from kcm.gram import TiledGram
-from kcm.gram.passes import KERNEL_COST
-from kcm.low_rank_gram import LowRankGram
-from kcm.null.base import Null, NullDistribution, check_level, check_spread, group_codes
-from kcm.null.drawing import MAX_CLUSTERS, drawer
+from kcm.gram import KERNEL_COST, LowRankGram, TiledGram
+from kcm.moments import group_codes
+from kcm.null.base import Null, NullDistribution
 from kcm.null.multipliers import MULTIPLIERS, Draw, Weights
 from kcm.null.stopping import (
     AllDraws,
@@ -28,7 +25,7 @@ from kcm.null.stopping import (
     exceeds,
     stopping_rule,
 )
-from kcm.null.studentized_draws import studentized_drawer
+from kcm.statistic import MAX_CLUSTERS, Contraction, check_spread, drawer, studentized_drawer
 
 __all__ = ["BootstrapDistribution", "MultiplierBootstrap"]
 

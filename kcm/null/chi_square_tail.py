@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Complex, Float
 
-from kcm._validation import as_floats
+from kcm._arrays import as_floats
 from kcm.exceptions import DataError, KCMError
 
 __all__ = [

@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from kcm.null.base import NullDistribution
 from kcm.null.weighted_chi_square import WeightedChiSquare, saddle_point
+from kcm.statistic import Spectrum
 
-__all__ = ["LeadingSpectrum", "Spectrum"]
+__all__ = ["LeadingSpectrum"]
 
 # Smallest skewness of the rest, whose square is one over its degrees of freedom: below it the
 # cancellation of its mean costs more digits than the shape changes the tail.
@@ -27,36 +28,6 @@ N_FREQUENCIES = 400
 FIRST_ORDER = 1e-3
 # Fractions of the distance from the mean at which a bound on the tail is tried.
 NEARER = np.geomspace(1.0, 0.1, 16)
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
-    """What is known of the eigenvalues of B_0, the form without its diagonal.
-
-    Attributes
-    ----------
-    leading : ndarray of shape (k,)
-        Leading eigenvalues.
-    errors : ndarray of shape (k,)
-        How far each can be off.
-    squares, cubes : float
-        tr B_0^2 and tr B_0^3, with those of the leading eigenvalues.
-    cubes_error : float
-        Standard error of `cubes`.
-    fourths_rest : float
-        Bound on the sum of the fourth powers of the other eigenvalues.
-    largest_rest : float
-        Bound on their absolute value.
-    """
-
-    leading: Float[np.ndarray, " k"]
-    errors: Float[np.ndarray, " k"]
-    squares: float
-    cubes: float
-    cubes_error: float
-    fourths_rest: float
-    largest_rest: float
 
 
 @final

@@ -5,8 +5,9 @@ from typing import final
 
 import scipy
 
+from kcm._options import check_level
 from kcm.exceptions import OptionError
-from kcm.null.base import NullDistribution, check_level
+from kcm.null.base import NullDistribution
 
 __all__ = ["NormalLaw"]
 

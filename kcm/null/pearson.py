@@ -8,8 +8,9 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
+from kcm._options import check_level
 from kcm.exceptions import OptionError
-from kcm.null.base import NullDistribution, check_level
+from kcm.null.base import NullDistribution
 
 __all__ = ["PearsonIII", "upper_tails"]
 

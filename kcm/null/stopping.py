@@ -9,8 +9,8 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float, Int
 
+from kcm._options import check_level
 from kcm.exceptions import OptionError
-from kcm.null.base import check_level
 
 __all__ = ["AllDraws", "BesagClifford", "ConfidenceSequence", "Stop", "StoppingRule", "exceeds"]
 

@@ -7,11 +7,10 @@ from typing import Any, final
 import numpy as np
 
 from kcm._records import fixed
-from kcm.border import empty_border
-from kcm.contraction import Contraction
-from kcm.null.base import Null, check_spread, group_codes
-from kcm.null.form import form_sums
+from kcm.moments import group_codes
+from kcm.null.base import Null
 from kcm.null.normal import NormalLaw
+from kcm.statistic import Contraction, check_spread, empty_border, form_sums
 
 __all__ = ["StudentizedNormal"]
 

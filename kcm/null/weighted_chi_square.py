@@ -7,9 +7,10 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float
 
-from kcm._validation import as_floats
+from kcm._arrays import as_floats
+from kcm._options import check_level
 from kcm.exceptions import DataError
-from kcm.null.base import NullDistribution, check_level
+from kcm.null.base import NullDistribution
 from kcm.null.chi_square_tail import (
     ContourError,
     Mixture,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kcm._optional import optional_module
-from kcm.report import Printed
+from kcm.reporting.tables import Printed
 
 __all__ = ["SIZE", "bullets", "code", "paragraphs", "picture", "sortable", "table"]
 

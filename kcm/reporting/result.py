@@ -7,12 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from kcm.kernels.frames import for_kinds
-from kcm.null import BootstrapDistribution
-from kcm.report import Grid, Summary, pvalue_text
+from kcm.kernels import for_kinds
+from kcm.null import BootstrapDistribution, pvalue_text
 from kcm.reporting import words
 from kcm.reporting.page import Section, page
 from kcm.reporting.parts import SIZE, bullets, code, paragraphs, picture, sortable, table
+from kcm.reporting.tables import Grid, Summary
 
 __all__ = ["Compared", "Reported", "report_page"]
 

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from kcm.null.leading_spectrum import KNOWN
-from kcm.report import pvalue_text
+from kcm.null import KNOWN, pvalue_text
 
 __all__ = [
     "CHOSEN",

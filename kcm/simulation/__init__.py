@@ -12,3 +12,9 @@ from kcm.simulation.results import StudyResults
 from kcm.simulation.study import SimulationStudy
 
 __all__ = ["Design", "SimulationStudy", "StudyResults", "ThetaKnown", "designs"]
+
+# for the other rooms
+from kcm.simulation.study_file import read_study as read_study
+from kcm.simulation.uai2020 import SEED as SEED
+from kcm.simulation.uai2020 import product_seconds as product_seconds
+from kcm.simulation.uai2020 import reproduce as reproduce

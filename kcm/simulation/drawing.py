@@ -9,8 +9,7 @@ import pandas as pd
 from kcm._optional import optional_module
 from kcm._options import did_you_mean, listed
 from kcm.exceptions import OptionError
-from kcm.plotting.axes import LINE, new_axes
-from kcm.plotting.text import legend, literal, name_axes, name_places, shortened
+from kcm.reporting import LINE, legend, literal, name_axes, name_places, new_axes, shortened
 
 __all__ = ["axis_column", "draw_pvalues", "draw_rates", "draw_sizes"]
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kcm.computation import Outcome, exact_outcome
-from kcm.gram.held import HeldGram, held_grams
+from kcm.gram import HeldGram, held_grams
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment
-from kcm.null import Asymptotic
-from kcm.null.asymptotic import MAX_EIGENVALUES
-from kcm.omnibus import KCMTest, check_moment, kernels_on, projected, together
+from kcm.null import MAX_EIGENVALUES, Asymptotic, Outcome, exact_outcome
 from kcm.simulation.findings import Finding, failure
+from kcm.specification import KCMTest, check_moment, kernels_on, projected, together
 
 __all__ = ["can_hold", "held_findings"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from kcm._options import did_you_mean, listed
 from kcm.exceptions import OptionError
 from kcm.moments import FittedMoment
-from kcm.omnibus import KCMTest
 from kcm.simulation.findings import Finding, failure, finding_of
 from kcm.simulation.held_tests import can_hold, held_findings
 from kcm.simulation.subjects import Subject
+from kcm.specification import KCMTest
 
 __all__ = ["Procedure", "ThetaKnown", "as_procedures"]
 
@@ -120,7 +120,7 @@ class ComparisonProcedure(Procedure):
         return True
 
     def finding(self, subject: Subject, rng: np.random.Generator) -> Finding:
-        from kcm.comparison.registry import row
+        from kcm.comparison import row
 
         found = row(self.name, subject.for_comparison(int(rng.integers(2**63))))
         if found.reason:
@@ -179,7 +179,7 @@ def _as_procedure(name: str, value: Any) -> Procedure:
 
 
 def _comparison(name: str, row: str) -> Procedure:
-    from kcm.comparison.registry import names
+    from kcm.comparison import names
 
     known = names()
     if row not in known:

@@ -17,9 +17,8 @@ import numpy as np
 import scipy
 from jaxtyping import Float, Float32
 
-from kcm._options import check_int
+from kcm._options import check_int, check_level
 from kcm.moments import FittedMoment
-from kcm.null.base import check_level
 from kcm.simulation.findings import Finding
 
 __all__ = ["PublishedICM", "PublishedKCM", "PublishedSmooth", "PublishedTest"]

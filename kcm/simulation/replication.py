@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from kcm._optional import optional_module
-from kcm.plotting.text import literal
-from kcm.report import Grid
+from kcm.reporting import Grid, literal
 
 __all__ = ["Replication"]
 

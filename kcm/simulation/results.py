@@ -8,9 +8,9 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
+from kcm._options import check_level
 from kcm.exceptions import OptionError
-from kcm.null.base import check_level
-from kcm.report import Grid
+from kcm.reporting import Grid
 from kcm.simulation import drawing
 from kcm.simulation.cells import Cell
 from kcm.simulation.designs.base import Design

@@ -10,14 +10,13 @@ from typing import Any, final
 
 import numpy as np
 
-from kcm._options import check_int, check_option, did_you_mean, listed
+from kcm._options import check_int, check_level, check_option, did_you_mean, listed
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
 from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
-from kcm.null.base import check_level
-from kcm.omnibus import KCMTest
 from kcm.simulation.procedures import ThetaKnown
 from kcm.simulation.study import SimulationStudy
+from kcm.specification import KCMTest
 
 __all__ = ["StudyFile", "read_study", "the_fit"]
 

@@ -8,7 +8,7 @@ from kcm.moments import FittedMoment
 from kcm.simulation.findings import failure
 
 if TYPE_CHECKING:
-    from kcm.comparison.entry import Subject as ComparisonSubject
+    from kcm.comparison import Subject as ComparisonSubject
 
 __all__ = ["Subject", "subject_of"]
 
@@ -46,7 +46,7 @@ class Subject:
     def for_comparison(self, seed: int) -> "ComparisonSubject":
         """Return what the tests of the comparison look at."""
         from kcm.adapters import fit_name, own_groups, own_kernel
-        from kcm.comparison.entry import Subject as ComparisonSubject
+        from kcm.comparison import Subject as ComparisonSubject
 
         moment, fit = self.known_moment(), self.fit
         inner = getattr(fit, "_results", fit)
@@ -79,7 +79,7 @@ def _fitted(drawn: Any) -> tuple[Any, list[str] | None]:
         return drawn, None
     from statsmodels.regression.linear_model import OLS
 
-    from kcm.adapters.bar import bar_position
+    from kcm.adapters import bar_position
     from kcm.data import formula_variables
 
     data, formula = drawn

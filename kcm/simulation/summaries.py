@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from kcm.report import Grid
+from kcm.reporting import Grid
 from kcm.simulation.rates import wilson
 
 __all__ = ["accuracy", "durations", "estimates_grid", "uniformity"]
