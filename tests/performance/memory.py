@@ -24,7 +24,9 @@ def memory(name: str) -> float:
 
 def numbers_of(program: str) -> list[float]:
     """Return the numbers that a program prints, which may use `memory` and modules of the tests."""
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(
+        filter(None, [str(TESTS), str(TESTS / "designs"), os.environ.get("PYTHONPATH")])
+    )
     command = [sys.executable, "-c", f"from performance.memory import memory\n{program}"]
     environment = os.environ | {"PYTHONPATH": path}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)

@@ -8,8 +8,8 @@ import os
 
 import numpy as np
 import pytest
+from rejection import rejection_rates
 from skewed_designs import SKEWED, omitted_square
-from test_size import rejection_rates
 from unseen_designs import CLUSTERED_DESIGNS, UNSEEN
 
 import kcm

@@ -1,11 +1,13 @@
 """The power league: omnibus tests against six departures in one to fifty columns.
 
-    python tests/power_league.py run league.npz      # an hour and more: all p-values, n = 200
-    python tests/power_league.py table league.npz docs/_static/power_league.csv
-    python tests/power_league.py plot docs/_static/power_league.csv docs/_static/power_league.png
-    python tests/power_league.py many many.npz 200   # the adaptive test in 10, 20, 50 columns
-    python tests/power_league.py kernels wider.npz   # p-values of twenty kernels
-    python tests/power_league.py combinations wider.npz  # how little any combination could lose
+In tests/designs:
+
+    python power_league.py run league.npz      # an hour and more: all p-values, n = 200
+    python power_league.py table league.npz docs/_static/power_league.csv
+    python power_league.py plot docs/_static/power_league.csv docs/_static/power_league.png
+    python power_league.py many many.npz 200   # the adaptive test in 10, 20, 50 columns
+    python power_league.py kernels wider.npz   # p-values of twenty kernels
+    python power_league.py combinations wider.npz  # how little any combination could lose
 
 Seeds depend on the cell and the replication alone, so that the numbers do not depend on the number
 of workers.

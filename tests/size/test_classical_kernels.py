@@ -5,8 +5,8 @@ Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; ra
 """
 
 import pytest
+from rejection import BOUNDS, rejection_rates
 from size_designs import DESIGNS
-from test_size import BOUNDS, rejection_rates
 
 import kcm
 from kcm.kernels import ICM, Orthant, Projection, Smooth, SmoothICM

@@ -5,8 +5,8 @@ Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; ra
 """
 
 import pytest
+from rejection import TESTS, rejection_rates
 from size_designs import OTHER_MODELS
-from test_size import TESTS, rejection_rates
 
 pytestmark = pytest.mark.study
 

@@ -7,7 +7,7 @@ is .022 with 500. Rates are printed (pytest -rP).
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from test_size import BOUNDS, rejection_rates
+from rejection import BOUNDS, rejection_rates
 
 import kcm
 from kcm.kernels import SmoothICM, single_directions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import KERNELS
+from kernel_cases import FEW_ALWAYS, KERNELS
 from performance.memory import numbers_of, on_linux
 
 from kcm import gram
@@ -22,7 +22,7 @@ sizes = [pytest.param(rows, marks=pytest.mark.study) for rows in (1, 64, 65, 100
 tile_sizes = pytest.mark.parametrize("rows", [7, *sizes])
 
 
-@everywhere
+@pytest.mark.parametrize("kernel", FEW_ALWAYS)
 @tile_sizes
 def test_tiled_equals_dense_whatever_the_tile(kernel, rows, rng, monkeypatch):
     monkeypatch.setattr(_tiles, "TILE", rows)

@@ -142,7 +142,7 @@ def test_options_of_a_test(file, words, expected):
 
 
 def test_the_studies_of_the_documents_can_be_read():
-    files = sorted((Path(__file__).parent.parent / "examples").glob("*.toml"))
+    files = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
     assert files
     for path in files:
         assert read_study(path).study.n_replications >= 10

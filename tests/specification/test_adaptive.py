@@ -9,7 +9,7 @@ from refusals import messages
 import kcm
 from kcm.exceptions import OptionError
 from kcm.kernels import AitchisonAitken, Gaussian, Laplace, MedianHeuristic
-from kcm.specification.api import members
+from kcm.specification import members
 from kcm.specification.combination import CauchyCombination
 
 

@@ -1,6 +1,7 @@
 """The kernels that every property of a kernel is tested on."""
 
 import numpy as np
+import pytest
 
 from kcm.kernels import (
     ICM,
@@ -85,3 +86,29 @@ ANCHORED = {
     "spectral-laplace": Spectral(Laplace([0.7, 1.3, 2.0]), 1.0).resolve(POINTS),
 }
 KERNELS = STATIONARY | LINEAR | BOUNDED | ANCHORED
+
+# One of each construction: a kernel of each takes a program of its own.
+FEW = {
+    "gaussian-ard",
+    "laplace",
+    "imq-exponent",
+    "matern-3/2",
+    "rational-quadratic-alpha",
+    "icm",
+    "smooth-triangular",
+    "smooth-icm",
+    "additive",
+    "index-two-rows",
+    "sum",
+    "nested",
+    "polynomial",
+    "icm-arctan",
+    "orthant",
+    "projection",
+    "spectral-laplace",
+}
+# The checks take these, a study the others.
+FEW_ALWAYS = [
+    pytest.param(kernel, id=name, marks=[] if name in FEW else pytest.mark.study)
+    for name, kernel in KERNELS.items()
+]

@@ -6,6 +6,7 @@ docs/size.md say of how many replications they are.
 
 import pytest
 import statsmodels.api as sm
+from rejection import rejection_rates
 from size_designs import (
     DESIGNS,
     HEAVY_LEVERAGE,
@@ -14,7 +15,6 @@ from size_designs import (
     omitted_square,
     omitted_square_at_leverage,
 )
-from test_size import rejection_rates
 
 import kcm
 from kcm.kernels import Gaussian

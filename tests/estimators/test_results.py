@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from kcm.exceptions import DataError, OptionError, UnsupportedModelError
 from kcm.kernels import Laplace, Linear
 
 FORMULA = "y ~ x + w | z + w"
+# of this module and of the designs, for other processes
+FOLDERS = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "designs")])
 
 
 def instrumental(n=200, seed=0):
@@ -232,13 +235,13 @@ class TestPickling:
         path = tmp_path / "results.pickle"
         path.write_bytes(pickle.dumps(own))
         program = """
-import pickle, sys
-sys.path.insert(0, sys.argv[2])
+import os, pickle, sys
+sys.path[:0] = sys.argv[2].split(os.pathsep)
 results = pickle.load(open(sys.argv[1], "rb"))
 print(results.test_at({"b": 0.5}).pvalue)
 """
         run = subprocess.run(
-            [sys.executable, "-c", program, str(path), os.path.dirname(__file__)],
+            [sys.executable, "-c", program, str(path), FOLDERS],
             capture_output=True,
             text=True,
             check=True,
@@ -396,13 +399,14 @@ def test_wrong_arguments_are_refused_in_words():
 @pytest.mark.parametrize("x64", ["0", "1"])
 def test_the_same_in_either_precision_of_jax(x64, results):
     program = """
-import numpy as np, pandas as pd, kcm, sys
-sys.path.insert(0, sys.argv[1])
-from test_estimation_results import FORMULA, instrumental
+import os, sys
+import numpy as np, pandas as pd, kcm
+sys.path[:0] = sys.argv[1].split(os.pathsep)
+from test_results import FORMULA, instrumental
 print(repr(list(kcm.MMR.from_formula(FORMULA, instrumental()).fit().params)))
 """
     run = subprocess.run(
-        [sys.executable, "-c", program, os.path.dirname(__file__)],
+        [sys.executable, "-c", program, FOLDERS],
         capture_output=True,
         text=True,
         check=True,

@@ -1,6 +1,7 @@
 """Kernels of the classical omnibus tests. Referees: slow loops, R SpeTestNP, draws.
 
-The statistics of SpeTestNP are reached to 1e-12; tests/test_authors.py has those of the authors.
+The statistics of SpeTestNP are reached to 1e-12; those of the authors are in
+tests/specification/test_authors.py.
 """
 
 import pickle

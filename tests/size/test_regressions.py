@@ -5,6 +5,7 @@ The Monte Carlo standard error of a rate of .05 is .007. Rates are printed (pyte
 
 import numpy as np
 import pytest
+from rejection import ADAPTIVE, BOUNDS, TESTS, rejection_rates
 from size_designs import (
     DESIGNS,
     HEAVY_LEVERAGE,
@@ -15,33 +16,11 @@ from size_designs import (
 )
 
 import kcm
-from kcm.adapters import fitted_moment
 from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
 from kcm.null import asymptotic, residual_bounds
 from kcm.null import certified as computation
 
 slow, study = pytest.mark.slow, pytest.mark.study
-
-N_REPLICATIONS = 1_000
-BOUNDS = {200: (0.03, 0.07), 100: (0.025, 0.08)}
-TESTS = {
-    "asymptotic": {},
-    "rademacher": {"null": kcm.MultiplierBootstrap(199)},
-}
-
-
-def rejection_rates(design, n, tests, n_replications=N_REPLICATIONS, level=0.05):
-    """Share of replications that each test rejects; seeds depend on the replication only."""
-    rejected = {name: 0 for name in tests}
-    for replication in range(n_replications):
-        data, draws = np.random.SeedSequence([n, replication]).spawn(2)
-        moment = fitted_moment(design(np.random.default_rng(data), n))
-        for name, options in tests.items():
-            result = kcm.KCMTest(**options).run(moment, np.random.default_rng(draws))
-            rejected[name] += result.pvalue <= level
-    rates = {name: count / n_replications for name, count in rejected.items()}
-    print(f"n = {n}: {rates}")
-    return rates
 
 
 @study
@@ -56,7 +35,7 @@ def test_size(design, n):
 @slow
 @pytest.mark.parametrize("name", ["wls", "probit", "gmm", "known"])
 def test_size_of_other_models(name):
-    """The others are in tests/test_size_models.py."""
+    """The others are in tests/size/test_models.py."""
     rates = rejection_rates(OTHER_MODELS[name], 200, TESTS)
     assert all(0.03 <= rate <= 0.07 for rate in rates.values()), rates
 
@@ -106,12 +85,6 @@ CLUSTERED = {
     "cumulants": (kcm.Asymptotic, {"method": "cumulants"}),
     "rademacher": (kcm.MultiplierBootstrap, {"n_resamples": 199}),
     "webb": (kcm.MultiplierBootstrap, {"n_resamples": 199, "weights": "webb"}),
-}
-
-
-ADAPTIVE = {
-    "cauchy": {"kernel": "adaptive"},
-    "smallest": {"kernel": "adaptive", "null": kcm.MultiplierBootstrap(199)},
 }
 
 

@@ -110,19 +110,22 @@ class TestNumbers:
         assert found.pvalue[0] == pytest.approx(kcm.KCMTest().run(moment).pvalue, rel=1e-9)
 
 
+DESIGNS = Path(__file__).parents[1] / "designs"
+
 SCRIPT = """
+import os
 import sys
 import joblib
 import pandas as pd
-sys.path.insert(0, sys.argv[1])
-import test_simulation
+sys.path[:0] = sys.argv[1].split(os.pathsep)
+import test_study
 
 if __name__ == "__main__":
     from dask.distributed import Client, LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         with Client(cluster), joblib.parallel_config("dask"):
-            found = test_simulation.study().run(rng=1, progress=False, batch_size=4)
+            found = test_study.study().run(rng=1, progress=False, batch_size=4)
     found.to_frame().to_parquet(sys.argv[2])
 """
 
@@ -140,7 +143,7 @@ class TestRoads:
     def test_a_dask_cluster_changes_nothing(self, results, tmp_path):
         script, table = tmp_path / "script.py", tmp_path / "table.parquet"
         script.write_text(SCRIPT)
-        tests = str(Path(__file__).parent)
+        tests = os.pathsep.join([str(Path(__file__).parent), str(DESIGNS)])
         paths = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, str(script), tests, str(table)]
         run = subprocess.run(
@@ -437,7 +440,7 @@ class TestStore:
     def _run(folder, pause):
         program = f"""
 import os, sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(DESIGNS)!r})
 import study_designs, kcm
 from kcm.simulation import SimulationStudy, work
 

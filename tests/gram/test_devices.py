@@ -43,7 +43,7 @@ EIGHT = (
 from kcm.null import asymptotic
 asymptotic.MAX_EIGENVALUES = 100
 assert len(jax.devices()) == 8
-for n, counts in ((700, (3, 8)), (3_001, (2, 5))):
+for n, counts in {cases}:
     moment = problem(n)
     alone = numbers(moment)
     for count in counts:
@@ -111,9 +111,18 @@ def environment(n_devices):
     return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
 
 
-def test_eight_devices_equal_one():
+@pytest.mark.parametrize(
+    "cases",
+    [
+        ((700, (3,)), (3_001, (8,))),
+        pytest.param(((700, (8,)), (3_001, (2, 5))), marks=pytest.mark.study),
+    ],
+    ids=["some", "others"],
+)
+def test_eight_devices_equal_one(cases):
+    program = EIGHT.replace("{cases}", repr(cases))
     run = subprocess.run(
-        [sys.executable, "-c", EIGHT], capture_output=True, text=True, env=environment(8)
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(8)
     )
     assert run.stdout.strip() == "equal", run.stderr
 

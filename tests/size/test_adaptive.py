@@ -6,8 +6,8 @@ Referee: simulation. The Monte Carlo standard error of a rate of .05 is .007; ra
 
 import numpy as np
 import pytest
+from rejection import ADAPTIVE, BOUNDS, rejection_rates
 from size_designs import DESIGNS, OTHER_MODELS, clustered, mixed
-from test_size import ADAPTIVE, BOUNDS, rejection_rates
 
 import kcm
 
