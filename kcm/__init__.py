@@ -38,16 +38,23 @@ if TYPE_CHECKING:
     from kcm.embedding import ConditionalMomentEmbedding
     from kcm.estimators import MMR, VMM, ConfidenceSet, EstimationResults
     from kcm.estimators.rkhs_iv import RKHSIV
-    from kcm.moments import ConditionalMoment, FittedMoment, MomentLabels
-    from kcm.moments.first_stage import FirstStageStrength
-    from kcm.moments.leverage import leverage_scale
-    from kcm.moments.stacking import stack_equations
+    from kcm.moments import (
+        ConditionalMoment,
+        FirstStageStrength,
+        FittedMoment,
+        MomentLabels,
+        leverage_scale,
+        stack_equations,
+    )
     from kcm.null import Asymptotic, MultiplierBootstrap, StudentizedNormal
-    from kcm.specification.api import specification_test
-    from kcm.specification.combination import PenalizedMaximum
-    from kcm.specification.kcm_test import KCMTest
-    from kcm.specification.power import power, sample_size
-    from kcm.specification.result import KCMTestResult
+    from kcm.specification import (
+        KCMTest,
+        KCMTestResult,
+        PenalizedMaximum,
+        power,
+        sample_size,
+        specification_test,
+    )
 
 __all__ = [
     "MMR",
@@ -111,25 +118,25 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
         "ConditionalMomentEmbedding": "kcm.embedding:ConditionalMomentEmbedding",
         "ConfidenceSet": "kcm.estimators:ConfidenceSet",
         "EstimationResults": "kcm.estimators:EstimationResults",
-        "FirstStageStrength": "kcm.moments.first_stage:FirstStageStrength",
+        "FirstStageStrength": "kcm.moments:FirstStageStrength",
         "FittedMoment": "kcm.moments:FittedMoment",
-        "KCMTest": "kcm.specification.kcm_test:KCMTest",
-        "KCMTestResult": "kcm.specification.result:KCMTestResult",
+        "KCMTest": "kcm.specification:KCMTest",
+        "KCMTestResult": "kcm.specification:KCMTestResult",
         "MomentLabels": "kcm.moments:MomentLabels",
         "MultiplierBootstrap": "kcm.null:MultiplierBootstrap",
-        "PenalizedMaximum": "kcm.specification.combination:PenalizedMaximum",
+        "PenalizedMaximum": "kcm.specification:PenalizedMaximum",
         "StudentizedNormal": "kcm.null:StudentizedNormal",
         "compare_tests": "kcm.comparison:compare_tests",
         "datasets": "kcm.datasets",
         "first_stage_strength": "kcm.adapters:first_stage_strength",
         "gram": "kcm.gram",
         "kernels": "kcm.kernels",
-        "leverage_scale": "kcm.moments.leverage:leverage_scale",
-        "power": "kcm.specification.power:power",
-        "sample_size": "kcm.specification.power:sample_size",
+        "leverage_scale": "kcm.moments:leverage_scale",
+        "power": "kcm.specification:power",
+        "sample_size": "kcm.specification:sample_size",
         "simulation": "kcm.simulation",
-        "specification_test": "kcm.specification.api:specification_test",
-        "stack_equations": "kcm.moments.stacking:stack_equations",
+        "specification_test": "kcm.specification:specification_test",
+        "stack_equations": "kcm.moments:stack_equations",
     }
 )
 
@@ -138,14 +145,15 @@ _PLACES: MappingProxyType[str, str] = MappingProxyType(
 _PACKAGES = frozenset(
     {
         "adapters",
-        "combination",
         "comparison",
         "data",
         "embedding",
         "estimators",
         "moments",
         "null",
-        "size_check",
+        "reporting",
+        "specification",
+        "statistic",
     }
 )
 

@@ -90,7 +90,22 @@ def _of_factor(rows: FitRows, factor: FormulaFactor) -> list[Variable]:
     if columns is None:
         return []
     read = [Variable(name, _column(rows, name), text) for name in columns]
+    if len(read) == 1 and _has_cells_of(read[0], factor, rows):
+        return [replace(read[0], values=pd.Series(pd.Categorical(read[0].values)))]
     return read if text in columns or all(map(_is_usable, read)) else []
+
+
+def _has_cells_of(variable: Variable, factor: FormulaFactor, rows: FitRows) -> bool:
+    """Whether a factor has a category for each number of the column that it is a function of.
+
+    `C(k.astype(str))` has, and `pd.cut(x, 3)` has not: its cells are coarser than x.
+    """
+    alone = [term for term in rows.terms if _expressions(term) == [factor.expression]]
+    if not (factor.is_category and alone and rows.design is not None):
+        return False
+    cells = np.unique(rows.design[:, list(alone[0].positions)], axis=0)
+    numbers = column_kind(variable.values) == "continuous"
+    return numbers and len(cells) == variable.values.nunique()
 
 
 def _column(rows: FitRows, name: str) -> pd.Series:

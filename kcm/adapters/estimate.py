@@ -19,6 +19,7 @@ __all__ = [
     "check_not_exact",
     "check_solved",
     "inverse_information",
+    "orthonormal_basis",
     "reciprocal",
     "unit_diagonal",
 ]
@@ -196,6 +197,15 @@ def check_solved(
         f"{unsolved} Fit again with more iterations, or with variables of mean zero and standard "
         "deviation one."
     )
+
+
+def orthonormal_basis(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n r"]:
+    """Return an orthonormal basis of the columns, without directions of rounding alone."""
+    size = np.abs(columns).max(axis=0) * np.sqrt(len(columns))
+    orthogonal, triangle = np.linalg.qr(columns / np.where(size > 0, size, 1.0))
+    left, values, _ = np.linalg.svd(triangle)
+    kept = values > values[0] * max(columns.shape) * np.finfo(float).eps
+    return np.asarray(orthogonal @ left[:, : len(values)][:, kept])
 
 
 def _combinations(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k r"]:

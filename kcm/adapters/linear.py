@@ -12,7 +12,7 @@ from kcm.adapters.estimate import (
     check_solved,
     reciprocal,
 )
-from kcm.exceptions import UnsupportedModelError
+from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["least_squares"]
 
@@ -42,6 +42,8 @@ def least_squares(fit: Any) -> Estimate:
         )
     weights = _weights(model)
     used = weights != 0
+    if not used.any():
+        raise DataError("`fit`: every weight is zero, so that no row is an observation; fit again.")
     exog, outcome, weights = exog[used], outcome[used], weights[used]
     index = exog @ np.asarray(fit.params, float)
     residuals = outcome - index

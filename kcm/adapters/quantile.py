@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kcm.adapters.estimate import Estimate, check_has_data, check_not_exact
+from kcm.adapters.estimate import (
+    Estimate,
+    check_has_data,
+    check_not_exact,
+    orthonormal_basis,
+)
 from kcm.exceptions import DataError
 from kcm.moments import BinomialOutcomes
 
@@ -112,15 +117,16 @@ def _interpolated(
 
 def _check_solved(psi: Float[np.ndarray, " n"], exog: Float[np.ndarray, "n p"], tau: float) -> None:
     """Refuse a fit that is far from the optimum, in units that do not depend on the data's."""
-    unsolved = exog.T @ psi
-    variance = tau * (1 - tau) * exog.T @ exog
-    distance = unsolved @ np.linalg.pinv(variance, hermitian=True) @ unsolved
+    # sums over an orthonormal basis: a regressor far from zero hides its slope behind the constant
+    sums = orthonormal_basis(exog).T @ psi
+    distance = sums @ sums / (tau * (1 - tau))
     if distance > _UNSOLVED**2:
         raise DataError(
             "`fit`: the QuantReg fit did not converge: its estimating equation is "
             f"{np.sqrt(distance):.2g} standard deviations from zero. statsmodels stops at an "
             "absolute change of `p_tol`, whatever the units; refit with the outcome divided by "
-            "its standard deviation, or with a smaller `p_tol` and a larger `max_iter`."
+            "its standard deviation and each regressor less its mean and divided by its standard "
+            "deviation, or with a smaller `p_tol` and a larger `max_iter`."
         )
 
 

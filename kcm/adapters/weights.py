@@ -28,5 +28,15 @@ def _weighted(model: Any) -> Bool[np.ndarray, " n"] | None:
     """Which rows have a weight that is not zero; None for models without such weights."""
     given = getattr(model, "var_weights", getattr(model, "weights", None))
     if given is None:
-        return None
+        return _of_finite_variance(model)
     return np.broadcast_to(np.asarray(given, float) != 0, (len(model.endog),))
+
+
+def _of_finite_variance(model: Any) -> Bool[np.ndarray, " n"] | None:
+    """Which rows of a GLS fit have a finite variance; None for models without variances."""
+    sigma = getattr(model, "sigma", None)
+    if sigma is None:
+        return None
+    variances = np.asarray(sigma, float)
+    variances = np.diag(variances) if variances.ndim == 2 else variances
+    return np.broadcast_to(np.isfinite(variances), (len(model.endog),))

@@ -64,3 +64,4 @@ from kcm.moments.outcomes import TwoStages as TwoStages
 from kcm.moments.outcomes import take_rows as take_rows
 from kcm.moments.parametrization import well_conditioned as well_conditioned
 from kcm.moments.scaling import CORRECTIONS as CORRECTIONS
+from kcm.moments.stacking import stack_equations as stack_equations

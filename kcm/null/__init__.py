@@ -35,8 +35,8 @@ from kcm.null.certified import exact_outcome as exact_outcome
 from kcm.null.certified import left_open as left_open
 from kcm.null.certified import open_levels as open_levels
 from kcm.null.certified import released as released
+from kcm.null.digits import pvalue_text as pvalue_text
 from kcm.null.leading_spectrum import KNOWN as KNOWN
 from kcm.null.multipliers import rademacher as rademacher
-from kcm.null.pvalue_text import pvalue_text as pvalue_text
 from kcm.null.stopping import TIE as TIE
 from kcm.null.stopping import AllDraws as AllDraws

@@ -15,9 +15,9 @@ from kcm.null import (
     PearsonIII,
     WeightedChiSquare,
 )
+from kcm.null.digits import pvalue_text
 from kcm.null.multipliers import MULTIPLIERS
 from kcm.null.pearson import upper_tails
-from kcm.null.pvalue_text import pvalue_text
 from kcm.null.residual_bounds import ResidualBounds
 
 __all__ = ["Certificate", "method_rows", "pvalue_interval"]

@@ -63,9 +63,9 @@ def _told(thing: Any, argument: str, seen: tuple[int, ...]) -> str:
     if isinstance(thing, ModuleType):
         return thing.__name__
     if inspect.isroutine(inspect.unwrap(thing) if callable(thing) else thing):
-        return _function(inspect.unwrap(thing), argument, within)
+        return " around ".join(_function(one, argument, within) for one in _layers(thing))
     if isinstance(thing, type):
-        return _class(thing, argument, within)
+        return _class(thing, argument, seen)
     if dataclasses.is_dataclass(thing):
         fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
         told = ", ".join(f"{n}={_told(one, argument, within)}" for n, one in fields.items())
@@ -92,9 +92,18 @@ def _array(thing: Any) -> str:
     """Return the shape and a digest of an array or a table, whose words may leave entries out."""
     array = np.asarray(thing)
     entries = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-    names = [str(getattr(thing, name, "")) for name in ("columns", "name")]
-    digest = _digest(hashlib.sha256(entries).hexdigest(), *names)
+    labels = [getattr(thing, name, ()) for name in ("columns", "name", "index")]
+    words = [repr(np.asarray(label).tolist()) for label in labels if not callable(label)]
+    digest = _digest(hashlib.sha256(entries).hexdigest(), *words)
     return f"{type(thing).__name__} {array.dtype} {array.shape} {digest}"
+
+
+def _layers(function: Any) -> list[Any]:
+    """Return a function and those that it wraps, the outermost first."""
+    layers = [function]
+    while (inner := getattr(layers[-1], "__wrapped__", None)) is not None:
+        layers.append(inner)
+    return layers
 
 
 def _function(function: Any, argument: str, seen: tuple[int, ...]) -> str:
@@ -118,10 +127,11 @@ def _has_no_state(owner: Any) -> bool:
 
 def _source(thing: Any) -> str:
     """Return the source, or where there is none (typed at a prompt) the compiled code."""
+    code = getattr(thing, "__code__", None)
     try:
-        return inspect.getsource(thing)
+        # that of a function which wraps another is found by its code
+        return inspect.getsource(thing if code is None else code)
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
         return "" if code is None else " ".join(_compiled(code))
 
 
@@ -155,25 +165,54 @@ def _global(value: Any, argument: str, seen: tuple[int, ...]) -> str:
     try:
         return _told(value, argument, seen)
     except OptionError:
-        if not hasattr(value, "__dict__"):
+        state = _state(value)
+        if state is None:
             raise
         if id(value) in seen:
             return "itself"
         within = (*seen, id(value))
-        state = {key: _global(one, argument, within) for key, one in sorted(vars(value).items())}
-        return f"{_class(type(value), argument, within)} {state}"
+        told = {key: _global(one, argument, within) for key, one in sorted(state.items())}
+        return f"{_class(type(value), argument, within)} {told}"
+
+
+def _state(value: Any) -> dict[str, Any] | None:
+    """Return the attributes of an object by name; None where it shows none."""
+    slots = [
+        name
+        for cls in type(value).__mro__
+        for name in np.atleast_1d(getattr(cls, "__slots__", ())).tolist()
+    ]
+    state = getattr(value, "__dict__", {}) | {
+        name: getattr(value, name) for name in slots if hasattr(value, name)
+    }
+    return state if slots or hasattr(value, "__dict__") else None
 
 
 def _class(cls: type, argument: str, seen: tuple[int, ...]) -> str:
-    """Return the name of a class, and a digest of its methods where it is one of one's own."""
+    """Return the name of a class, and a digest of what it holds where it is one of one's own."""
     if _is_installed(sys.modules.get(cls.__module__)):
         return cls.__name__
-    methods = (
-        _told(getattr(value, "__func__", value), argument, (*seen, id(cls)))
-        for _, value in sorted(vars(cls).items())
-        if inspect.isfunction(getattr(value, "__func__", value))
-    )
-    return f"{cls.__module__}.{cls.__qualname__} {_digest(_source(cls), *methods)}"
+    if id(cls) in seen:
+        return cls.__qualname__
+    within = (*seen, id(cls))
+    held = (f"{name}={_held(value, argument, within)}" for name, value in _attributes(cls))
+    bases = (_class(base, argument, within) for base in cls.__bases__)
+    return f"{cls.__module__}.{cls.__qualname__} {_digest(_source(cls), *held, *bases)}"
+
+
+def _attributes(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield what the body of a class made: methods, properties, constants."""
+    for name, value in sorted(vars(cls).items()):
+        is_function = inspect.isfunction(getattr(value, "__func__", value))
+        made_by_python = name.startswith("__") or name.startswith("_abc_")
+        if is_function or not (made_by_python or inspect.isdatadescriptor(value)):
+            yield name, value
+        elif isinstance(value, property):
+            yield from ((name, part) for part in (value.fget, value.fset) if part is not None)
+
+
+def _held(value: Any, argument: str, seen: tuple[int, ...]) -> str:
+    return _global(getattr(value, "__func__", value), argument, seen)
 
 
 def _is_installed(module: ModuleType | None) -> bool:

@@ -14,7 +14,7 @@ from kcm.gram import LowRankGram, Precision, largest_value
 from kcm.statistic.border import border_draws
 from kcm.statistic.contraction import Contraction
 from kcm.statistic.form import form_matrix
-from kcm.statistic.low_rank_form import LowRankForm, low_rank_draws, low_rank_form
+from kcm.statistic.low_rank import LowRankForm, low_rank_draws, low_rank_form
 
 __all__ = ["draw", "drawer"]
 

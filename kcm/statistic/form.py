@@ -28,7 +28,7 @@ from kcm.gram import (
 from kcm.gram import tiles as _tiles
 from kcm.statistic.border import bordered
 from kcm.statistic.contraction import Contraction
-from kcm.statistic.low_rank_form import form_factor, low_rank_form, low_rank_matrix, rows_in_units
+from kcm.statistic.low_rank import form_factor, low_rank_form, low_rank_matrix, rows_in_units
 
 __all__ = ["FormSums", "apply_form", "form_matrix", "form_sums"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.statistic.krylov import krylov_spectrum
-from kcm.statistic.low_rank_form import LowRankForm, LowRankSums, exchanged, grouped_features
+from kcm.statistic.low_rank import LowRankForm, LowRankSums, exchanged, grouped_features
 from kcm.statistic.spectrum import Spectrum
 
 __all__ = ["can_hold", "held_spectrum"]

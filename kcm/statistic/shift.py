@@ -13,9 +13,12 @@ B_I, off the diagonals,
 
     c = sum_{g != h} B_gh B_I,gh / sum_{g != h} B_I,gh^2,
 
-which makes the spread of the law smallest. Off the diagonal B_I / f is G = E l' + l E', with
-E = diag(r) S / n + l S'S / (2 n^2), so that all sums are products of columns with K that one pass
-finds; docs/nulls.md has the derivation.
+which makes the spread of the law smallest, but at most 0 for U and the mean of k(x_i, x_i) for V:
+a kernel whose values off the diagonal are not negative has nothing more in common with the
+identity. A larger c comes from few rows that decide the estimate, as with weights of very different
+size; the law would then stand on the difference of two large forms. Off the diagonal B_I / f is
+G = E l' + l E', with E = diag(r) S / n + l S'S / (2 n^2), so that all sums are products of columns
+with K that one pass finds; docs/law.md has the derivation.
 """
 
 from dataclasses import dataclass
@@ -139,7 +142,11 @@ def shift(
     squares = identity_squares(overlap, codes)
     if not squares > ROUNDING * len(removed):
         return 0.0
-    return _products_with_form(gram, overlap, found, (diagonal, removed), codes) / squares
+    best = _products_with_form(gram, overlap, found, (diagonal, removed), codes) / squares
+    # values of a kernel that is defined up to a constant have no sign
+    if gram.kernel.conditionally_positive:
+        return best
+    return min(best, float(np.mean(diagonal - removed)))
 
 
 def law_shift(

@@ -24,7 +24,7 @@ from kcm.exceptions import DataError, OptionError
 from kcm.gram import Found, gram_block, pass_over_pairs
 from kcm.moments import FittedMoment, gain_of
 from kcm.statistic.contraction import Contraction
-from kcm.statistic.low_rank_form import size_of
+from kcm.statistic.low_rank import size_of
 from kcm.statistic.spread import no_spread
 
 __all__ = ["studentized_drawer"]

@@ -304,3 +304,26 @@ class TestPlainColumns:
     @pytest.mark.parametrize("expression", ["-x * np.pi", "np.log1p(x) <= 3", "np.clip(x, 0, 1)"])
     def test_plain(self, expression: str):
         assert plain_columns(expression, ["x", "w"], resolve_in({"np": np})) == ("x",)
+
+
+@pytest.mark.parametrize(
+    "factor",
+    ["C(k.astype(str))", "k.astype('category')", "pd.Categorical(k)", "C(k.values)", "C(k * 2)"],
+)
+def test_numbers_cast_to_categories_are_categories(factor):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=300), "k": rng.integers(0, 8, 300)})
+    data["y"] = data.x * np.where(data.k % 2, 1.3, 0.7) + rng.normal(size=300)
+    expected = kcm.specification_test(smf.ols("y ~ x + C(k)", data).fit())
+    found = kcm.specification_test(smf.ols(f"y ~ x + {factor}", data).fit())
+    assert found.pvalue == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.conditioning_names == ("x", "k")
+    assert found.moment.labels.kinds == ("continuous", "unordered")
+
+
+def test_intervals_are_conditioned_on_by_their_numbers():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=300)})
+    data["y"] = rng.normal(size=300)
+    result = kcm.specification_test(smf.ols("y ~ pd.cut(x, [-9.0, -0.5, 0.5, 9.0])", data).fit())
+    assert result.moment.labels.kinds == ("continuous",)

@@ -12,7 +12,7 @@ from linearmodels.iv import IV2SLS
 
 import kcm
 from kcm.adapters import fit_panel, fitted_moment
-from kcm.exceptions import DependenceWarning
+from kcm.exceptions import DataError, DependenceWarning
 
 
 @pytest.fixture
@@ -243,3 +243,19 @@ class TestPanels:
     )
     def test_other_data(self, panel: pd.DataFrame, change: Any):
         assert fit_panel(smf.ols("y ~ x", change(panel)).fit()) is None
+
+
+class TestNoWeight:
+    def test_an_infinite_variance_is_a_weight_of_zero(self, rng):
+        x = sm.add_constant(rng.normal(size=60))
+        y, used = x @ [1.0, 2.0] + rng.normal(size=60), np.arange(60) % 3 > 0
+        fit = sm.GLS(y, x, sigma=np.where(used, 1.0, np.inf)).fit()
+        found, expected = (kcm.specification_test(f) for f in (fit, sm.OLS(y[used], x[used]).fit()))
+        assert found.n_obs == 40
+        assert found.pvalue == pytest.approx(expected.pvalue, rel=1e-9)
+
+    def test_no_row_is_an_observation(self, rng):
+        x = sm.add_constant(rng.normal(size=30))
+        fit = _quietly(lambda: sm.WLS(rng.normal(size=30), x, weights=np.zeros(30)).fit())
+        with pytest.raises(DataError, match="every weight is zero"):
+            kcm.specification_test(fit)

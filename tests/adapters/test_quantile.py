@@ -6,6 +6,7 @@ Referees: its optimality condition, a linear program, the normal density, false 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from scipy.stats import norm
 import kcm
 from kcm.adapters import fitted_moment
 from kcm.adapters.quantile import conditional_density, subgradient_residuals
+from kcm.exceptions import DataError
 
 
 def sample(seed: int, n: int = 120, scale: float = 1.0) -> pd.DataFrame:
@@ -143,3 +145,16 @@ def test_size_at_five_percent(tau: float, n: int):
         fit = smf.quantreg("y ~ a + b + c + d + e", data).fit(q=tau)
         rejected.append(kcm.specification_test(fit).pvalue <= 0.05)
     assert 0.015 <= np.mean(rejected) <= 0.08
+
+
+@pytest.mark.parametrize("center", [1e4, 1e6])
+def test_a_slope_lost_beside_the_constant_is_no_estimate(center):
+    """Statsmodels finds 1e-4 for the slope 1 of a regressor far from zero; the equations say so."""
+    rng = np.random.default_rng(4)
+    x, b = rng.normal(size=(2, 200))
+    y = 1 + x + b + 0.5 * rng.normal(size=200)
+    kcm.specification_test(sm.QuantReg(y, sm.add_constant(np.c_[x, b])).fit())
+    far = sm.QuantReg(y, sm.add_constant(np.c_[x + center, b])).fit()
+    assert abs(far.params[1] - 1) > 0.5
+    with pytest.raises(DataError, match="each regressor less its mean"):
+        kcm.specification_test(far)

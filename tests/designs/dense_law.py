@@ -46,5 +46,6 @@ def law(gram_matrix, psi, scaled, jacobian, influence, statistic, codes=None):
     whole = cluster.T @ form(gram_matrix, *parts, statistic) @ cluster
     factor = 1 / (n - 1) if statistic == "U" else 1 / n
     identity = cluster.T @ (factor * n * form(np.eye(n), *parts, "V")) @ cluster
-    c = shift(whole, identity)
+    most = 0.0 if statistic == "U" else np.mean(np.diag(gram_matrix))
+    c = min(shift(whole, identity), most)
     return whole - c * identity, factor * c * np.sum(psi**2), c

@@ -16,7 +16,7 @@ from kcm.kernels import Gaussian, Laplace
 from kcm.null import LeadingSpectrum, WeightedChiSquare, asymptotic, leading_spectrum
 from kcm.null.weighted_chi_square import saddle_point
 from kcm.reporting.words import pvalue_words
-from kcm.statistic import tiled_form
+from kcm.statistic import tiled
 from kcm.statistic.form import apply_form
 from kcm.statistic.krylov import krylov_spectrum, products_with, spectrum_of, with_probes
 from kcm.statistic.spectrum import Spectrum
@@ -183,7 +183,7 @@ def test_more_probes_are_taken_where_few_leave_the_pvalue_open(
         return apply_form(contraction, codes, v)
 
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 100)
-    monkeypatch.setattr(tiled_form, "apply_form", counted)
+    monkeypatch.setattr(tiled, "apply_form", counted)
     monkeypatch.setattr(leading_spectrum, "KNOWN", tolerated)
     kcm.KCMTest(Gaussian(1.0)).run(fit(rng, 700, 2))
     assert len(calls) == n_passes

@@ -19,7 +19,7 @@ from kcm.null.certificate import chaos_tail, normal_tail, pvalue_interval
 from kcm.null.residual_bounds import ResidualBounds, residual_bounds
 from kcm.statistic import form
 from kcm.statistic.contraction import contract
-from kcm.statistic.low_rank_form import low_rank_draws, low_rank_form, low_rank_sums
+from kcm.statistic.low_rank import low_rank_draws, low_rank_form, low_rank_sums
 
 KERNELS = {"gaussian": Gaussian(), "laplace": Laplace(), "imq": InverseMultiquadric()}
 

@@ -6,6 +6,7 @@ Referees: loops over entries and dense eigenvalues (`dense_law`), refits on simu
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from dense_law import form as form_of
 from dense_law import law, powers, shift
 
 import kcm
@@ -147,6 +148,21 @@ def test_the_shift_is_the_constant_of_a_kernel(rng):
     ]
     assert laws[1] - laws[0] == pytest.approx(1.0, rel=1e-9)
     assert np.diag(values) == pytest.approx(1.0)
+
+
+def test_few_rows_that_decide_the_estimate_do_not_shift_the_law(rng):
+    """Weights e^-2x: the regression of B on B_I would take most of both for common."""
+    x = rng.normal(size=100)
+    y = 1 + x + rng.normal(size=100)
+    moment = fitted_moment(sm.WLS(y, sm.add_constant(x), weights=np.exp(-2 * x)).fit())
+    points = moment.conditioning
+    values = gram.matrix(Gaussian(1.0), points)
+    scaled = scaled_moment(moment, None)
+    whole = form_of(values, scaled.residuals, moment.jacobian, scaled.influence, "U")
+    identity = form_of(np.eye(100), scaled.residuals, moment.jacobian, scaled.influence, "V")
+    assert shift(whole, identity) > 0
+    assert contract(moment, gram.TiledGram(Gaussian(1.0), points), "U").shift.value == 0
+    assert contract(moment, gram.TiledGram(Gaussian(1.0), points), "V").shift.value == 1
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from kcm.null.residual_bounds import residual_bounds
 from kcm.statistic.contraction import contract
 from kcm.statistic.draws import drawer
 from kcm.statistic.form import form_matrix
-from kcm.statistic.low_rank_form import size_of
+from kcm.statistic.low_rank import size_of
 
 pytestmark = pytest.mark.many_calls
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from kcm.statistic.contraction import Contraction
 from kcm.statistic.form import apply_form, form_sums
-from kcm.statistic.low_rank_form import size_of
+from kcm.statistic.low_rank import size_of
 
 __all__ = ["TiledForm", "tiled_form"]
 
