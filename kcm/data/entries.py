@@ -118,7 +118,11 @@ def _check_numbers(column: pd.Series, subject: str, lines: Sequence[int]) -> Non
     if values.dtype.kind == "f":
         infinite = np.flatnonzero(np.isinf(values))
         if len(infinite):
-            remedy = 'add `--na "inf"` if it stands for a missing value, or leave out the row'
+            written = "inf" if values[infinite[0]] > 0 else "-inf"
+            remedy = (
+                f"add `--na={written}`, or what the file writes in its place, if it stands for a "
+                "missing value, or leave out the row"
+            )
             raise _odd(subject, "an infinite value", infinite, lines, remedy)
         return
     rounded = np.abs(values.astype(np.float64)) >= EXACT

@@ -321,3 +321,24 @@ def test_a_frame_and_arrays_give_the_same(wage, reference):
     formula = kcm.compare_tests(wage, list(IN_PYTHON))
     pvalues = [table.to_frame()["pvalue"] for table in (formula, arrays)]
     pd.testing.assert_series_equal(*pvalues)
+
+
+@pytest.mark.parametrize(
+    ("formula", "reset", "breusch_pagan"),
+    [
+        ("price ~ lotsize + sqrft + bdrms", (4.67, 0.012), (14.09, 0.0028)),
+        (
+            "np.log(price) ~ np.log(lotsize) + np.log(sqrft) + bdrms",
+            (2.56, 0.084),
+            (4.22, 0.239),
+        ),
+    ],
+    ids=["levels", "logarithms"],
+)
+def test_published_house_prices(formula, reset, breusch_pagan, reference):
+    """Wooldridge, Introductory Econometrics, examples 8.4 and 9.2; p of 2.56 is .083 or .084."""
+    fit = smf.ols(formula, reference("classical/hprice1.csv")).fit()
+    rows = kcm.compare_tests(fit, ["RESET classical", "Breusch-Pagan"]).rows
+    for row, (statistic, pvalue) in zip(rows, (reset, breusch_pagan), strict=True):
+        assert row.statistic == pytest.approx(statistic, abs=0.011)
+        assert row.pvalue == pytest.approx(pvalue, abs=0.0011)
