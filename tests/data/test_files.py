@@ -132,7 +132,7 @@ REFUSED = {
     "gaps": (rows(lambda i: f"{Y[i]},1 {i:03d}"), "write it without the gaps"),
     "infinite": (
         rows(lambda i: f"{Y[i]},{X[i] if i != 5 else 'inf'}"),
-        "column 'x' of d.csv holds an infinite value in row 5 (line 7 of the file); add `--na \"in",
+        "column 'x' of d.csv holds an infinite value in row 5 (line 7 of the file); add `--na=inf`",
     ),
     "large integers": (
         rows(lambda i: f"{Y[i]},{2**53 + 1 + i}"),
