@@ -21,6 +21,9 @@ EXACT = 2**53
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")
 _LIKE_NUMBER = re.compile(r"[+-]?\s*[$€£]?\s*\d[\d.,'\s]*([eE][+-]?\d+)?\s*[%$€£]?")
+_WITH_UNIT = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)\s*(?P<unit>[^\W\d_]{1,5}(/[^\W\d_]{1,3})?)")
+# Fewer numbers with a unit, such as three doses, may name categories.
+MOST_DOSES = 10
 # What an entry that looks like a number is, and what to do; the first that fits.
 _REMEDIES = (
     (re.compile(r".*%"), "take the `%` off in the file"),
@@ -153,6 +156,16 @@ def _check_text(column: pd.Series, subject: str, lines: Sequence[int], is_text_f
     is_date = known & text.map(lambda e: bool(_DATE.fullmatch(e))).to_numpy()
     if 2 * is_date.sum() >= known.sum():
         raise _dates(subject, text[is_date].iloc[0], column.name)
+    unit = _common_unit(text[known])
+    if unit is not None:
+        places, first = np.flatnonzero(known), text[known].iloc[0]
+        raise _odd(
+            subject,
+            f"numbers with the unit {unit!r} ({first!r})",
+            places,
+            lines,
+            f"take the unit off in the file, {_or_categories(column.name)}",
+        )
     plain = known & text.map(lambda e: bool(_NUMBER.fullmatch(e))).to_numpy()
     like = known & text.map(lambda e: bool(_LIKE_NUMBER.fullmatch(e))).to_numpy() & ~plain
     numbers, every = plain | like, text[known]
@@ -170,13 +183,25 @@ def _check_text(column: pd.Series, subject: str, lines: Sequence[int], is_text_f
 
 
 def _remedy(entry: str, name: Any, is_text_file: bool) -> str:
-    or_text = f"or `--categories {_quoted(str(name))}` if the column holds categories"
+    or_text = _or_categories(name)
     if not is_text_file:
         return f"write the column as numbers, {or_text}"
     for form, remedy in _REMEDIES:
         if form.fullmatch(entry):
             return f"{remedy}, {or_text}"
     return f"add `--na {_quoted(entry)}` if that stands for a missing value, {or_text}"
+
+
+def _or_categories(name: Any) -> str:
+    return f"or `--categories {_quoted(str(name))}` if the column holds categories"
+
+
+def _common_unit(entries: pd.Series) -> str | None:
+    """Return the unit behind every entry, all of them numbers and many different ones."""
+    found = [_WITH_UNIT.fullmatch(entry) for entry in entries]
+    units = {match["unit"] for match in found if match is not None}
+    measured = all(found) and len(units) == 1 and entries.nunique() > MOST_DOSES
+    return units.pop() if measured else None
 
 
 def _quoted(entry: str) -> str:

@@ -10,6 +10,7 @@ import statsmodels.formula.api as smf
 import kcm
 from kcm.cli import main
 from kcm.commands.output import write_file
+from kcm.data.entries import check_entries
 from kcm.data.files import FileFormat, read_file
 from kcm.exceptions import DataError
 
@@ -129,6 +130,11 @@ REFUSED = {
     ),
     "percent": (rows(lambda i: f"{Y[i]},{i}%"), "take the `%` off in the file"),
     "money": (rows(lambda i: f"{Y[i]},€{i}"), "take the sign of the currency off in the file"),
+    "unit": (
+        rows(lambda i: f"{Y[i]},{50 + i}kg"),
+        "column 'x' of d.csv holds numbers with the unit 'kg' ('50kg') in row 0 (line 2 of the "
+        "file), and 59 more like it; take the unit off in the file, or `--categories x` if",
+    ),
     "gaps": (rows(lambda i: f"{Y[i]},1 {i:03d}"), "write it without the gaps"),
     "infinite": (
         rows(lambda i: f"{Y[i]},{X[i] if i != 5 else 'inf'}"),
@@ -364,3 +370,7 @@ class TestOutput:
         place = str(caught.value).split("lie in ")[1].removesuffix(" instead.")
         with open(place, encoding="utf-8") as kept:
             assert kept.read() == "all"
+
+
+def test_a_few_doses_are_categories():
+    check_entries(pd.Series(["10 mg", "20 mg", "40 mg"] * 9), "column 'dose'", ())
