@@ -52,8 +52,8 @@ def check_level(level: float, argument: str = "level") -> None:
         raise OptionError(f"`{argument}` must lie strictly between 0 and 1; got {level!r}.")
 
 
-def check_int(value: object, argument: str, least: int = 1) -> None:
-    """Refuse what is not an int of at least `least`.
+def check_int(value: object, argument: str, least: int = 1, most: int | None = None) -> None:
+    """Refuse what is not an int of at least `least`, and at most `most` where that is given.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ def check_int(value: object, argument: str, least: int = 1) -> None:
         The argument's name, for messages.
     least : int
         Default 1.
+    most : int, optional
+        More would never end. Default: no limit.
 
     Raises
     ------
@@ -75,6 +77,10 @@ def check_int(value: object, argument: str, least: int = 1) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise OptionError(f"`{argument}` must be an int of at least {least}; got {value!r}.")
+    if most is not None and value > most:
+        raise OptionError(
+            f"`{argument}` must be at most {most:,}, or it never ends; got {value:,}."
+        )
 
 
 def as_generator(rng: object) -> np.random.Generator:

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
+import kcm
 from kcm._options import as_generator, check_int, check_option, did_you_mean, listed
 from kcm.exceptions import OptionError
 
@@ -99,3 +101,22 @@ class TestGenerator:
     def test_refusals(self, value, message):
         with pytest.raises(OptionError, match=message):
             as_generator(value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda n: kcm.MMR.from_formula("y ~ x", {"x": [1, 2, 4.0], "y": [1, 3, 2.0]}).fit(
+            n_starts=n
+        ),
+        lambda n: kcm.kernels.SmoothICM(n_directions=n),
+        lambda n: kcm.MultiplierBootstrap(n),
+        lambda n: kcm.specification_test(
+            sm.OLS(np.array([1.0, 3, 2, 5]), sm.add_constant(np.arange(4.0))).fit()
+        ).size_check(n_replications=n),
+    ],
+    ids=["starts", "directions", "resamples", "size_check"],
+)
+def test_counts_that_would_never_end_are_refused(call):
+    with pytest.raises(OptionError, match="at most"):
+        call(2**70)

@@ -205,7 +205,7 @@ class ConditionalMomentEmbedding:
             zero the model fails.
         """
         check_level(level)
-        check_int(n_resamples, "n_resamples")
+        check_int(n_resamples, "n_resamples", most=10**9)
         points, generator = as_points(x, self.moment.labels), as_generator(rng)
         execution = self._execution()
         problem = self.moment, self.kernel, self._codes(), points

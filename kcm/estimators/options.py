@@ -25,6 +25,9 @@ __all__ = [
     "several",
 ]
 
+# Each is a search of its own.
+MOST_STARTS = 100_000
+
 Box = tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]
 
 
@@ -138,7 +141,7 @@ def read_starts(
         When a start lies outside the bounds, `n_starts` is not a positive number, or `rng` no
         source of randomness.
     """
-    check_int(n_starts, "n_starts")
+    check_int(n_starts, "n_starts", most=MOST_STARTS)
     # the default start of a formula, zero, may lie outside the bounds
     default = [np.clip(bound.start, *box)]
     given = [bound.tree.vector(each, "start") for each in several(start)] or default

@@ -72,7 +72,7 @@ def single_directions(
     first, d = unit_rows(preferred, "preferred"), np.size(preferred)
     check_int(seed, "seed", least=0)
     if n_directions is not None:
-        check_int(n_directions, "n_directions")
+        check_int(n_directions, "n_directions", most=1_000_000)
     drawn = drawn_directions(d, n_directions, seed) if d > 1 else np.zeros((0, 1))
     how: dict[str, Any] = {} if bandwidth is None else {"bandwidth": bandwidth}
     return [SmoothICM(directions=b, shape=shape, **how) for b in (first, *drawn)]

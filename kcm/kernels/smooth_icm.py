@@ -94,7 +94,7 @@ class SmoothICM(MatrixDistances, BandwidthKernel):
         check_option(self.shape, tuple(SHAPES), "shape")
         check_int(self.seed, "seed", least=0)
         if self.n_directions is not None:
-            check_int(self.n_directions, "n_directions")
+            check_int(self.n_directions, "n_directions", most=1_000_000)
 
     def __repr__(self) -> str:
         if self.directions is None:

@@ -56,7 +56,7 @@ class PublishedTest(abc.ABC):
     level: float | None = None
 
     def __post_init__(self) -> None:
-        check_int(self.n_resamples, "n_resamples")
+        check_int(self.n_resamples, "n_resamples", most=10**9)
         if self.level is not None:
             check_level(self.level)
 

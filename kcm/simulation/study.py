@@ -84,7 +84,7 @@ class SimulationStudy:
         settings: Any = None,
         n_replications: int = 1_000,
     ) -> None:
-        check_int(n_replications, "n_replications")
+        check_int(n_replications, "n_replications", most=100_000_000)
         cells, own = as_cells(n_obs, settings), as_design(design)
         for cell in cells:
             own.check_settings([name for name, _ in cell.settings])

@@ -57,7 +57,7 @@ def check_size(
     DataError
         When no sample has a p-value.
     """
-    check_int(n_replications, "n_replications", FEWEST_REPLICATIONS)
+    check_int(n_replications, "n_replications", FEWEST_REPLICATIONS, 10_000_000)
     check_level(level)
     n_obs = subject.moment.n_obs
     whole = replace(subject, moment=with_gain(subject.moment))
