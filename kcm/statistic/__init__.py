@@ -21,6 +21,7 @@ from kcm.statistic.low_rank import low_rank_sums as low_rank_sums
 from kcm.statistic.low_rank import size_of as size_of
 from kcm.statistic.low_rank_spectrum import can_hold as can_hold
 from kcm.statistic.low_rank_spectrum import held_spectrum as held_spectrum
+from kcm.statistic.shift import largest_shift as largest_shift
 from kcm.statistic.spectrum import Spectrum as Spectrum
 from kcm.statistic.spread import check_spread as check_spread
 from kcm.statistic.spread import no_spread as no_spread

@@ -21,6 +21,7 @@ G = E l' + l E', with E = diag(r) S / n + l S'S / (2 n^2), so that all sums are 
 with K that one pass finds; docs/law.md has the derivation.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -28,9 +29,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kcm.gram import GramOperator
+from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, Scaled
 
-__all__ = ["Shift", "Smoothed", "law_shift", "overlap_columns", "shift", "whitening"]
+__all__ = [
+    "Shift",
+    "Smoothed",
+    "largest_shift",
+    "law_shift",
+    "overlap_columns",
+    "shift",
+    "whitening",
+]
 
 # Variance of a combination of influences, each of size 1, that counts as none.
 SMALLEST_VARIANCE = 1e-12
@@ -143,10 +153,17 @@ def shift(
     if not squares > ROUNDING * len(removed):
         return 0.0
     best = _products_with_form(gram, overlap, found, (diagonal, removed), codes) / squares
-    # values of a kernel that is defined up to a constant have no sign
-    if gram.kernel.conditionally_positive:
-        return best
-    return min(best, float(np.mean(diagonal - removed)))
+    return min(best, largest_shift(gram.kernel, diagonal, removed))
+
+
+def largest_shift(
+    kernel: Kernel, diagonal: Float[np.ndarray, " n"], removed: Float[np.ndarray, " n"]
+) -> float:
+    """Return the most that K_0 and the identity have in common: the mean of the diagonal of K_0.
+
+    Infinite for a kernel that is defined up to a constant, whose values have no sign.
+    """
+    return math.inf if kernel.conditionally_positive else float(np.mean(diagonal - removed))
 
 
 def law_shift(

@@ -11,7 +11,7 @@ from kcm.gram import HeldGram
 from kcm.moments import FittedMoment, TwoStages, gain_of
 from kcm.null import StudentizedNormal
 from kcm.specification.size_check.subject import Subject
-from kcm.statistic import Contraction, StatisticName, contract, form_matrix
+from kcm.statistic import Contraction, StatisticName, contract, form_matrix, largest_shift
 
 __all__ = ["may_reject", "scores", "scores_one_by_one"]
 
@@ -52,7 +52,7 @@ def scores(
 
     For one component, and samples that share S, L and the scale: with P = M'K_0 M and Q = M'M the
     entries of the form are r_i (P - c Q)_ij r_j, and c = sum P_ij Q_ij r_i^2 r_j^2 over
-    sum Q_ij^2 r_i^2 r_j^2, i != j.
+    sum Q_ij^2 r_i^2 r_j^2, i != j, at most `largest_shift`.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def scores(
     gram : HeldGram
     statistic : {"U", "V"}
     """
-    n, kernel = len(gram.points), gram.values.copy()
-    if statistic == "U":
-        np.fill_diagonal(kernel, 0.0)
+    n, kernel, diagonal = len(gram.points), gram.values.copy(), gram.diagonal()
+    removed = diagonal if statistic == "U" else np.zeros(n)
+    kernel -= np.diag(removed)
     projected, identity = (_projected(moments[0], values) for values in (kernel, np.eye(n)))
     psi = np.stack([moment.residuals[:, 0] for moment in moments], axis=1)
     scale = moments[0].scale
@@ -72,9 +72,10 @@ def scores(
         for a, b in ((projected, projected), (projected, identity), (identity, identity))
     )
     shift = np.divide(own, other, out=np.zeros_like(own), where=other > np.finfo(float).tiny)
+    shift = np.minimum(shift, largest_shift(gram.kernel, diagonal, removed))
     distance = np.sum(psi * (kernel @ psi), axis=0) - np.diag(projected) @ r2
     distance -= shift * (np.sum(psi**2, axis=0) - np.diag(identity) @ r2)
-    variance = 2 * (both - shift * own)
+    variance = 2 * (both - 2 * shift * own + shift**2 * other)
     return np.where(variance > 0, distance / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
