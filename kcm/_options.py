@@ -10,7 +10,19 @@ import numpy as np
 
 from kcm.exceptions import OptionError
 
-__all__ = ["as_generator", "check_int", "check_level", "check_option", "did_you_mean", "listed"]
+__all__ = [
+    "MOST_REPETITIONS",
+    "as_generator",
+    "check_int",
+    "check_level",
+    "check_option",
+    "did_you_mean",
+    "listed",
+]
+
+
+# Most draws, samples or replications that can be asked for: more would never end.
+MOST_REPETITIONS = 10**9
 
 
 def check_option(value: object, allowed: Sequence[str], argument: str) -> str:

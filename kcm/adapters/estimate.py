@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -199,13 +199,22 @@ def check_solved(
     )
 
 
-def orthonormal_basis(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n r"]:
-    """Return an orthonormal basis of the columns, without directions of rounding alone."""
+class Basis(NamedTuple):
+    """An orthonormal basis Q of the columns of X, and C with X^+' = Q C."""
+
+    vectors: Float[np.ndarray, "n r"]
+    inverse: Float[np.ndarray, "r k"]
+
+
+def orthonormal_basis(columns: Float[np.ndarray, "n k"]) -> Basis:
+    """Return a basis of columns of any units, without directions of rounding alone."""
     size = np.abs(columns).max(axis=0) * np.sqrt(len(columns))
-    orthogonal, triangle = np.linalg.qr(columns / np.where(size > 0, size, 1.0))
-    left, values, _ = np.linalg.svd(triangle)
+    size = np.where(size > 0, size, 1.0)
+    orthogonal, triangle = np.linalg.qr(columns / size)
+    left, values, right = np.linalg.svd(triangle)
     kept = values > values[0] * max(columns.shape) * np.finfo(float).eps
-    return np.asarray(orthogonal @ left[:, : len(values)][:, kept])
+    vectors = orthogonal @ left[:, : len(values)][:, kept]
+    return Basis(vectors, right[: len(values)][kept] / values[kept, None] / size)
 
 
 def _combinations(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k r"]:

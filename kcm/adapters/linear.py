@@ -10,8 +10,10 @@ from kcm.adapters.estimate import (
     check_has_data,
     check_not_exact,
     check_solved,
+    orthonormal_basis,
     reciprocal,
 )
+from kcm.adapters.weights import square_weights
 from kcm.exceptions import DataError, UnsupportedModelError
 
 __all__ = ["least_squares"]
@@ -40,7 +42,7 @@ def least_squares(fit: Any) -> Estimate:
             f"`fit` explains {outcome.shape[1]} outcomes at once; fit one equation per outcome and "
             "join their moments with kcm.stack_equations."
         )
-    weights = _weights(model)
+    weights = square_weights(model)
     used = weights != 0
     if not used.any():
         raise DataError("`fit`: every weight is zero, so that no row is an observation; fit again.")
@@ -76,14 +78,8 @@ def _gain(
     as collinear what is of another unit.
     """
     roots = np.sqrt(weights)[:, None]
-    size = np.abs(exog).max(axis=0) * np.sqrt(len(exog))
-    size = np.where(size > 0, size, 1.0)
-    orthogonal, triangle = np.linalg.qr(roots * (exog / size))
-    left, values, right = np.linalg.svd(triangle)
-    kept = values > values[0] * max(exog.shape) * np.finfo(float).eps
-    basis = orthogonal @ left[:, : len(values)][:, kept]
-    inverse = (right[: len(values)][kept] / values[kept, None]) / size
-    return len(exog) * (roots * (basis @ inverse)), basis
+    basis = orthonormal_basis(roots * exog)
+    return len(exog) * (roots * (basis.vectors @ basis.inverse)), basis.vectors
 
 
 def _solved(
@@ -96,26 +92,3 @@ def _solved(
     if np.abs(left).max() > _LEFT * np.abs(roots * residuals).max():
         return residuals
     return residuals - np.divide(left, roots, out=np.zeros_like(left), where=roots > 0)
-
-
-def _weights(model: Any) -> Float[np.ndarray, " n"]:
-    """Weights of the squares: 1 for OLS, `weights` for WLS, 1/sigma for GLS."""
-    n = len(model.endog)
-    if getattr(model, "weights", None) is not None:
-        return np.broadcast_to(np.asarray(model.weights, float), (n,))
-    if getattr(model, "sigma", None) is not None:
-        return np.broadcast_to(1 / _variances(np.asarray(model.sigma, float)), (n,))
-    return np.ones(n)
-
-
-def _variances(sigma: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    if sigma.ndim < 2:
-        return sigma
-    diagonal = np.diag(sigma)
-    if np.count_nonzero(sigma - np.diag(diagonal)):
-        raise UnsupportedModelError(
-            "`fit` is a GLS fit with correlated errors (`sigma` has off-diagonal entries); the "
-            "test treats observations as independent. Supported is GLS with a diagonal `sigma`; "
-            "for correlation within clusters fit OLS and pass `groups` to the null."
-        )
-    return diagonal

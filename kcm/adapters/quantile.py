@@ -118,7 +118,7 @@ def _interpolated(
 def _check_solved(psi: Float[np.ndarray, " n"], exog: Float[np.ndarray, "n p"], tau: float) -> None:
     """Refuse a fit that is far from the optimum, in units that do not depend on the data's."""
     # sums over an orthonormal basis: a regressor far from zero hides its slope behind the constant
-    sums = orthonormal_basis(exog).T @ psi
+    sums = orthonormal_basis(exog).vectors.T @ psi
     distance = sums @ sums / (tau * (1 - tau))
     if distance > _UNSOLVED**2:
         raise DataError(

@@ -3,11 +3,12 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from kcm.adapters.glm import frequencies
+from kcm.exceptions import UnsupportedModelError
 
-__all__ = ["counts"]
+__all__ = ["counts", "square_weights"]
 
 
 def counts(model: Any) -> Int[np.ndarray, " n"] | None:
@@ -27,16 +28,31 @@ def counts(model: Any) -> Int[np.ndarray, " n"] | None:
 def _weighted(model: Any) -> Bool[np.ndarray, " n"] | None:
     """Which rows have a weight that is not zero; None for models without such weights."""
     given = getattr(model, "var_weights", getattr(model, "weights", None))
+    if given is None and getattr(model, "sigma", None) is not None:
+        given = square_weights(model)
     if given is None:
-        return _of_finite_variance(model)
+        return None
     return np.broadcast_to(np.asarray(given, float) != 0, (len(model.endog),))
 
 
-def _of_finite_variance(model: Any) -> Bool[np.ndarray, " n"] | None:
-    """Which rows of a GLS fit have a finite variance; None for models without variances."""
-    sigma = getattr(model, "sigma", None)
-    if sigma is None:
-        return None
-    variances = np.asarray(sigma, float)
-    variances = np.diag(variances) if variances.ndim == 2 else variances
-    return np.broadcast_to(np.isfinite(variances), (len(model.endog),))
+def square_weights(model: Any) -> Float[np.ndarray, " n"]:
+    """Weights of the squares: 1 for OLS, `weights` for WLS, 1/sigma for GLS."""
+    n = len(model.endog)
+    if getattr(model, "weights", None) is not None:
+        return np.broadcast_to(np.asarray(model.weights, float), (n,))
+    if getattr(model, "sigma", None) is not None:
+        return np.broadcast_to(1 / _variances(np.asarray(model.sigma, float)), (n,))
+    return np.ones(n)
+
+
+def _variances(sigma: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    if sigma.ndim < 2:
+        return sigma
+    diagonal = np.diag(sigma)
+    if np.count_nonzero(sigma - np.diag(diagonal)):
+        raise UnsupportedModelError(
+            "`fit` is a GLS fit with correlated errors (`sigma` has off-diagonal entries); the "
+            "test treats observations as independent. Supported is GLS with a diagonal `sigma`; "
+            "for correlation within clusters fit OLS and pass `groups` to the null."
+        )
+    return diagonal

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from kcm._options import as_generator, check_int, check_level
+from kcm._options import MOST_REPETITIONS, as_generator, check_int, check_level
 from kcm.embedding.absorbed import absorbed_share
 from kcm.embedding.band import WitnessBand, witness_band
 from kcm.embedding.contributions import Contributions, KernelOfVariables, contributions
@@ -205,7 +205,7 @@ class ConditionalMomentEmbedding:
             zero the model fails.
         """
         check_level(level)
-        check_int(n_resamples, "n_resamples", most=10**9)
+        check_int(n_resamples, "n_resamples", most=MOST_REPETITIONS)
         points, generator = as_points(x, self.moment.labels), as_generator(rng)
         execution = self._execution()
         problem = self.moment, self.kernel, self._codes(), points

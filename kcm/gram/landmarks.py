@@ -108,27 +108,9 @@ def choose_landmarks(
     max_rank: int = MOST_RANK,
     execution: Execution | None = None,
 ) -> Landmarks:
-    """Choose the points that span a low-rank approximation of a Gram matrix.
+    """Choose the points that span a low-rank approximation, as `low_rank_gram` says.
 
-    Parameters
-    ----------
-    kernel : Kernel
-        Resolved.
-    points : ndarray of shape (n, d)
-    tolerance : float
-        The rank grows until tr(K - F F') <= tolerance tr K on the candidates. Default 0.01.
-    max_rank : int
-        It stops growing here, whatever the residual. Default 2,048.
-    execution : Execution, optional
-
-    Returns
-    -------
-    Landmarks
-
-    Raises
-    ------
-    OptionError, DataError, SaturatedModelError
-        As `low_rank_gram`.
+    The tolerance is that of the trace on the candidates.
     """
     execution = execution or Execution()
     _check_tolerance(tolerance, len(points), execution)

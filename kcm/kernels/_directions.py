@@ -12,6 +12,8 @@ from kcm.kernels._parameters import Numbers
 
 # Directions drawn by default: so many times the whole root of the number of columns.
 N_DIRECTIONS = 20
+# And so many at most.
+MOST_DIRECTIONS = 1_000_000
 
 
 def as_directions(value: Any) -> Numbers | None:

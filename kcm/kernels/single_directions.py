@@ -6,7 +6,7 @@ import numpy as np
 
 from kcm._options import check_int
 from kcm.exceptions import OptionError
-from kcm.kernels._directions import drawn_directions, unit_rows
+from kcm.kernels._directions import MOST_DIRECTIONS, drawn_directions, unit_rows
 from kcm.kernels.bandwidth import Bandwidth
 from kcm.kernels.smooth_icm import SmoothICM
 
@@ -72,7 +72,7 @@ def single_directions(
     first, d = unit_rows(preferred, "preferred"), np.size(preferred)
     check_int(seed, "seed", least=0)
     if n_directions is not None:
-        check_int(n_directions, "n_directions", most=1_000_000)
+        check_int(n_directions, "n_directions", most=MOST_DIRECTIONS)
     drawn = drawn_directions(d, n_directions, seed) if d > 1 else np.zeros((0, 1))
     how: dict[str, Any] = {} if bandwidth is None else {"bandwidth": bandwidth}
     return [SmoothICM(directions=b, shape=shape, **how) for b in (first, *drawn)]

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from kcm._options import check_int, check_option
 from kcm._typing import Columns, Point, Value
 from kcm.exceptions import OptionError
-from kcm.kernels._directions import as_directions, drawn_directions
+from kcm.kernels._directions import MOST_DIRECTIONS, as_directions, drawn_directions
 from kcm.kernels._distances import centre_of
 from kcm.kernels._parameters import Numbers, show
 from kcm.kernels._scaled import BandwidthKernel, MatrixDistances
@@ -94,7 +94,7 @@ class SmoothICM(MatrixDistances, BandwidthKernel):
         check_option(self.shape, tuple(SHAPES), "shape")
         check_int(self.seed, "seed", least=0)
         if self.n_directions is not None:
-            check_int(self.n_directions, "n_directions", most=1_000_000)
+            check_int(self.n_directions, "n_directions", most=MOST_DIRECTIONS)
 
     def __repr__(self) -> str:
         if self.directions is None:

@@ -20,7 +20,7 @@ def high_leverage_notes(moment: FittedMoment) -> tuple[str, ...]:
     so that the law of the statistic is that of this row's product with itself and others, and
     departures elsewhere cannot be told from it.
     """
-    if moment.scale is None:
+    if moment.scale is None or moment.scale.min() >= SMALL_SCALE:
         return ()
     squares = scaled_residuals(moment) ** 2
     row, component = np.unravel_index(np.argmax(squares), squares.shape)

@@ -8,7 +8,7 @@ from typing import Any, final, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from kcm._options import check_level, check_option
+from kcm._options import MOST_REPETITIONS, check_level, check_option
 from kcm._progress import progress_bar
 from kcm._records import fixed
 from kcm.exceptions import OptionError
@@ -34,8 +34,6 @@ BLOCK_SIZE = 2**25
 COEFFICIENT_BYTES = 64
 # Draws of the first block when they may stop; each block is twice as large as the one before.
 FIRST_BLOCK = 100
-# Draws are held: 8 bytes each.
-MOST_RESAMPLES = 10**9
 # So many draws do not all equal the statistic by chance.
 FEW_DRAWS = 19
 # Rounding of a draw in single precision, relative to what is summed: seen up to 4e-7.
@@ -247,9 +245,9 @@ class MultiplierBootstrap(Null):
         check_option(self.weights, tuple(MULTIPLIERS), "weights")
         if isinstance(self.n_resamples, bool) or not isinstance(self.n_resamples, int | np.integer):
             raise OptionError(f"`n_resamples` must be an int; got {self.n_resamples!r}.")
-        if not 1 <= self.n_resamples <= MOST_RESAMPLES:
+        if not 1 <= self.n_resamples <= MOST_REPETITIONS:
             raise OptionError(
-                f"`n_resamples` must be at least 1 and at most {MOST_RESAMPLES:,}; got "
+                f"`n_resamples` must be at least 1 and at most {MOST_REPETITIONS:,}; got "
                 f"{self.n_resamples}."
             )
         if self.stop is not None:

@@ -177,11 +177,8 @@ def _global(value: Any, argument: str, seen: tuple[int, ...]) -> str:
 
 def _state(value: Any) -> dict[str, Any] | None:
     """Return the attributes of an object by name; None where it shows none."""
-    slots = [
-        name
-        for cls in type(value).__mro__
-        for name in np.atleast_1d(getattr(cls, "__slots__", ())).tolist()
-    ]
+    declared = (vars(cls).get("__slots__", ()) for cls in type(value).__mro__)
+    slots = [name for names in declared for name in ([names] if isinstance(names, str) else names)]
     state = getattr(value, "__dict__", {}) | {
         name: getattr(value, name) for name in slots if hasattr(value, name)
     }
@@ -205,7 +202,9 @@ def _attributes(cls: type) -> Iterator[tuple[str, Any]]:
     for name, value in sorted(vars(cls).items()):
         is_function = inspect.isfunction(getattr(value, "__func__", value))
         made_by_python = name.startswith("__") or name.startswith("_abc_")
-        if is_function or not (made_by_python or inspect.isdatadescriptor(value)):
+        if isinstance(value, functools.cached_property):
+            yield name, value.func
+        elif is_function or not (made_by_python or inspect.isdatadescriptor(value)):
             yield name, value
         elif isinstance(value, property):
             yield from ((name, part) for part in (value.fget, value.fset) if part is not None)

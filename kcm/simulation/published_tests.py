@@ -17,7 +17,7 @@ import numpy as np
 import scipy
 from jaxtyping import Float, Float32
 
-from kcm._options import check_int, check_level
+from kcm._options import MOST_REPETITIONS, check_int, check_level
 from kcm.moments import FittedMoment
 from kcm.simulation.findings import Finding
 
@@ -56,7 +56,7 @@ class PublishedTest(abc.ABC):
     level: float | None = None
 
     def __post_init__(self) -> None:
-        check_int(self.n_resamples, "n_resamples", most=10**9)
+        check_int(self.n_resamples, "n_resamples", most=MOST_REPETITIONS)
         if self.level is not None:
             check_level(self.level)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from kcm._options import check_int
+from kcm._options import MOST_REPETITIONS, check_int
 from kcm._progress import counting_bar
 from kcm.exceptions import OptionError
 from kcm.simulation.cells import Cell, as_cells, entropy_of
@@ -84,7 +84,7 @@ class SimulationStudy:
         settings: Any = None,
         n_replications: int = 1_000,
     ) -> None:
-        check_int(n_replications, "n_replications", most=100_000_000)
+        check_int(n_replications, "n_replications", most=MOST_REPETITIONS)
         cells, own = as_cells(n_obs, settings), as_design(design)
         for cell in cells:
             own.check_settings([name for name, _ in cell.settings])

@@ -10,7 +10,14 @@ from typing import Any, final
 
 import numpy as np
 
-from kcm._options import check_int, check_level, check_option, did_you_mean, listed
+from kcm._options import (
+    MOST_REPETITIONS,
+    check_int,
+    check_level,
+    check_option,
+    did_you_mean,
+    listed,
+)
 from kcm.exceptions import DataError, OptionError
 from kcm.kernels import Gaussian, InverseMultiquadric, Laplace
 from kcm.null import Asymptotic, MultiplierBootstrap, Null, StudentizedNormal
@@ -89,7 +96,7 @@ def read_study(path: Any, *, allow_code: bool = False) -> StudyFile:
     procedures = {name: _procedure(name, _table(given, name, True)) for name in given}
     n_replications, level = study.get("n_replications", 1_000), study.get("level", 0.05)
     settings = _table(contents, "settings") or None
-    check_int(n_replications, "n_replications", most=100_000_000)
+    check_int(n_replications, "n_replications", most=MOST_REPETITIONS)
     check_int(study.get("rng", 0), "rng", 0)
     check_level(level)
     made = SimulationStudy(

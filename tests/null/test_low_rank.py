@@ -13,8 +13,14 @@ from kcm.gram import TiledGram, landmarks
 from kcm.gram import low_rank as low_rank_gram
 from kcm.kernels import Constant, Gaussian, InverseMultiquadric, Laplace, Linear
 from kcm.moments.clusters import group_codes
-from kcm.null import LeadingSpectrum, PearsonIII, WeightedChiSquare, asymptotic, certificate
-from kcm.null import certified as computation
+from kcm.null import (
+    LeadingSpectrum,
+    PearsonIII,
+    WeightedChiSquare,
+    asymptotic,
+    certificate,
+    certified,
+)
 from kcm.null.certificate import chaos_tail, normal_tail, pvalue_interval
 from kcm.null.residual_bounds import ResidualBounds, residual_bounds
 from kcm.statistic import form
@@ -182,7 +188,7 @@ def within_the_certificate(name, d, n_replications):
 @pytest.mark.parametrize("exact_statistic", [True, False])
 def test_the_certificate_holds_where_the_law_comes_from_cumulants(exact_statistic, monkeypatch):
     monkeypatch.setattr(asymptotic, "MAX_EIGENVALUES", 300)
-    monkeypatch.setattr(computation, "EXACT_WORK", 1e12 if exact_statistic else 0)
+    monkeypatch.setattr(certified, "EXACT_WORK", 1e12 if exact_statistic else 0)
     rng = np.random.default_rng(3)
     widths = []
     for d in (1, 2, 4):
@@ -399,7 +405,7 @@ class TestRoad:
 
     def test_beyond_the_documented_work_the_law_is_low_rank(self, rng, monkeypatch):
         moment = ols_moment(rng, 2_500, 1)
-        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
+        monkeypatch.setattr(certified, "EXACT_WORK", 2_500**2 * 100)
         result = kcm.KCMTest().run(moment)
         assert result.certificate.method == "low-rank"
         assert result.certificate.statistic_exact
@@ -412,8 +418,8 @@ class TestRoad:
     def test_an_open_decision_is_refined(self, monkeypatch):
         moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.1)
         exact = kcm.KCMTest(method="exact").run(moment)
-        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
-        monkeypatch.setattr(computation, "LEVELS", (exact.pvalue,))
+        monkeypatch.setattr(certified, "EXACT_WORK", 2_500**2 * 100)
+        monkeypatch.setattr(certified, "LEVELS", (exact.pvalue,))
         certificate = kcm.KCMTest(tolerance=0.05).run(moment).certificate
         assert "tolerance lowered to 0.025" in certificate.notes[0]
         assert certificate.method == "exact"
@@ -422,9 +428,9 @@ class TestRoad:
     def test_a_decision_that_cannot_be_settled_says_so(self, monkeypatch):
         moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.1)
         exact = kcm.KCMTest(method="exact").run(moment)
-        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 100)
-        monkeypatch.setattr(computation, "VERIFYING_WORK", 0)
-        monkeypatch.setattr(computation, "LEVELS", (exact.pvalue,))
+        monkeypatch.setattr(certified, "EXACT_WORK", 2_500**2 * 100)
+        monkeypatch.setattr(certified, "VERIFYING_WORK", 0)
+        monkeypatch.setattr(certified, "LEVELS", (exact.pvalue,))
         result = kcm.KCMTest().run(moment)
         assert 'method="exact" settles it' in result.certificate.notes[-1]
         assert 'method="exact" settles it' in str(result.summary())
@@ -433,8 +439,8 @@ class TestRoad:
         moment = ols_moment(np.random.default_rng(0), 2_500, 2, signal=0.02)
         null = kcm.MultiplierBootstrap(199)
         once = kcm.KCMTest(null=null, method="exact").run(moment, rng=4)
-        monkeypatch.setattr(computation, "EXACT_WORK", 2_500**2 * 60)
-        monkeypatch.setattr(computation, "LEVELS", (once.pvalue,))
+        monkeypatch.setattr(certified, "EXACT_WORK", 2_500**2 * 60)
+        monkeypatch.setattr(certified, "LEVELS", (once.pvalue,))
         again = kcm.KCMTest(null=null).run(moment, rng=4)
         assert again.certificate.notes
         assert again.pvalue == once.pvalue

@@ -17,8 +17,7 @@ from size_designs import (
 
 import kcm
 from kcm.kernels import CoordinatewiseMedian, Gaussian, InverseMultiquadric, Laplace
-from kcm.null import asymptotic, residual_bounds
-from kcm.null import certified as computation
+from kcm.null import asymptotic, certified, residual_bounds
 
 slow, study = pytest.mark.slow, pytest.mark.study
 
@@ -160,7 +159,7 @@ def test_size_of_the_low_rank_test(monkeypatch):
 @study
 def test_size_where_the_statistic_is_low_rank_too(monkeypatch):
     monkeypatch.setattr(residual_bounds, "N_PAIRS", 64)
-    monkeypatch.setattr(computation, "EXACT_WORK", 0)
+    monkeypatch.setattr(certified, "EXACT_WORK", 0)
     rates = rejection_rates(DESIGNS["ols-d5-heteroskedastic"], 2_500, LOW_RANK)
     assert all(0.035 <= rate <= 0.065 for rate in rates.values()), rates
 

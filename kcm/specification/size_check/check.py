@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool
 
-from kcm._options import check_int, check_level
+from kcm._options import MOST_REPETITIONS, check_int, check_level
 from kcm._progress import counting_bar
 from kcm.exceptions import FewClustersWarning
 from kcm.gram import HeldGram, held_grams
@@ -57,7 +57,7 @@ def check_size(
     DataError
         When no sample has a p-value.
     """
-    check_int(n_replications, "n_replications", FEWEST_REPLICATIONS, 10_000_000)
+    check_int(n_replications, "n_replications", FEWEST_REPLICATIONS, MOST_REPETITIONS)
     check_level(level)
     n_obs = subject.moment.n_obs
     whole = replace(subject, moment=with_gain(subject.moment))
