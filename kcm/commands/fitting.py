@@ -23,9 +23,12 @@ from kcm.data import (
     check_entries,
     check_names,
     check_plain,
+    evaluate_plain,
+    inner_of_category,
     is_text,
     read_factors,
     read_file,
+    resolve_in,
 )
 from kcm.exceptions import DataError, MissingRowsWarning, OptionError
 
@@ -252,12 +255,21 @@ def _is_numeric(factor: Factor, data: pd.DataFrame) -> bool:
 
 
 def _conditioning_columns(factor: Factor, data: pd.DataFrame) -> dict[str, Any]:
+    if factor.shifts and factor.is_category:
+        return {factor.text: _shifted_category(factor, data)}
     if factor.shifts:
         made = _evaluated(factor.text, data)
         return {str(name): made[name] for name in made}
     if factor.is_category:
         return {name: data[name].astype("category") for name in factor.columns}
     return {name: data[name] for name in factor.columns}
+
+
+def _shifted_category(factor: Factor, data: pd.DataFrame) -> pd.Series:
+    """Return the categories of a factor such as ``C(lag(k))``, missing where there is no row."""
+    inner, columns = inner_of_category(factor.text), {name: data[name] for name in factor.columns}
+    made = evaluate_plain(inner or factor.text, columns, resolve_in(NAMESPACE))
+    return pd.Series(made, index=data.index).astype("category")
 
 
 def _evaluated(text: str, data: pd.DataFrame) -> pd.DataFrame:

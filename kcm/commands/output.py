@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kcm._optional import optional_module
 from kcm.exceptions import DataError
 
-__all__ = ["check_can_write", "write_file"]
+__all__ = ["check_can_draw", "check_can_write", "write_file"]
 
 
 def check_can_write(path: str | None, option: str) -> None:
@@ -43,6 +44,31 @@ def check_can_write(path: str | None, option: str) -> None:
         raise DataError(
             f"`{option}`: {path} cannot be written ({reason}); name another file."
         ) from error
+
+
+def check_can_draw(path: str | None, option: str) -> None:
+    """Refuse a path of no picture that can be written, before there is anything to lose.
+
+    Parameters
+    ----------
+    path, option
+        As for `check_can_write`.
+
+    Raises
+    ------
+    DataError
+    """
+    check_can_write(path, option)
+    if path is None:
+        return
+    backend = optional_module("matplotlib.backend_bases", "plots", "a plot")
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    if suffix not in backend.FigureCanvasBase.filetypes:
+        told = f"ends in .{suffix}" if suffix else "has no ending"
+        raise DataError(
+            f"`{option}`: {path} {told}, which says no kind of picture; name a file such as "
+            f"{Path(path).stem}.png or {Path(path).stem}.pdf."
+        )
 
 
 def _try(file: Path) -> None:

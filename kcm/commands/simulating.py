@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from kcm.commands.output import check_can_write, write_file
+from kcm.commands.output import check_can_draw, check_can_write, write_file
 
 __all__ = ["reproduce", "simulate"]
 
@@ -30,7 +30,7 @@ def reproduce(options: argparse.Namespace) -> str:
     from kcm.simulation import reproduce as run
 
     check_can_write(options.csv, "--csv")
-    check_can_write(options.figure, "--figure")
+    check_can_draw(options.figure, "--figure")
     start = time.perf_counter()
     found = run(options.quick, SEED, options.jobs, options.store, sys.stderr.isatty())
     if options.csv is not None:

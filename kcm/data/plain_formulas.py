@@ -30,10 +30,16 @@ _OPERATORS = (
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CALLED = re.compile(r"([^\W\d][\w.]*)\s*\(")
+_CALLING = re.compile(r"[\w.]\s*$")
+_ORDER = re.compile(r"\*\*\s*\(?\s*\+?(\d+)")
 _FORM = "Write it like 'y ~ x1 + x2', of columns, numbers, operators and listed functions."
 # More characters, or basis functions, are no formula that a person writes.
 _LONGEST = 10_000
 _LARGEST = 1_000
+# Higher degrees cancel in double precision, and exhaust memory or the stack of their evaluation.
+_HIGHEST_DEGREE = 25
+# Interactions of more terms take minutes to expand.
+_HIGHEST_ORDER = 6
 
 
 class Factor(NamedTuple):
@@ -148,9 +154,28 @@ def _check_text(formula: str) -> None:
                 f"the formula {formula!r} holds the character {mark!r}, which formulas from the "
                 f"shell and from files may not hold; write {instead} instead."
             )
+    for order in _orders_of_interactions(_QUOTED.sub("''", formula)):
+        if order > _HIGHEST_ORDER:
+            raise OptionError(
+                f"the formula {formula!r} asks for the interactions of up to {order:,} terms, and "
+                f"{_HIGHEST_ORDER} are the most; name those that you mean, or write I(x**2) for "
+                "the power of a column."
+            )
     for name in _CALLED.findall(_QUOTED.sub("''", formula)):
         if name not in FUNCTIONS:  # also where terms cancel
             _refuse(name, formula, "calls", did_you_mean(name, FUNCTIONS))
+
+
+def _orders_of_interactions(formula: str) -> Iterator[int]:
+    """Yield the numbers behind each ``**`` that stands in no call, where it multiplies terms."""
+    calls: list[bool] = []
+    for place, letter in enumerate(formula):
+        if letter == "(":
+            calls.append(_CALLING.search(formula[:place]) is not None)
+        elif letter == ")" and calls:
+            calls.pop()
+        elif not any(calls) and (order := _ORDER.match(formula, place)):
+            yield int(order[1])
 
 
 def _read(text: str, formula: str) -> Factor:
@@ -251,7 +276,23 @@ def _with_constants(node: ast.Call, formula: str) -> Iterator[str]:
         _refuse(node, formula, "needs a column in")
     for value in (*node.args[1:], *_keywords(node).values()):
         _check_constant(value, node, formula)
+    _check_degree(node, formula)
     yield from _columns(node.args[0], formula)
+
+
+def _check_degree(node: ast.Call, formula: str) -> None:
+    """Refuse the degree of a polynomial, or of a spline, that no data determine."""
+    name = _function_name(node)
+    place = {"poly": 1, "bs": 3}.get(name)
+    degree = _keywords(node).get("degree")
+    if degree is None and place is not None and len(node.args) > place:
+        degree = node.args[place]
+    if degree is None:
+        return
+    number = ast.literal_eval(degree)
+    least = 1 if name == "poly" else 0
+    if type(number) is not int or not least <= number <= _HIGHEST_DEGREE:
+        _refuse(node, formula, f"gives a degree that is not {least} to {_HIGHEST_DEGREE} in")
 
 
 def _of_shift(node: ast.Call, formula: str) -> Iterator[str]:
@@ -260,6 +301,8 @@ def _of_shift(node: ast.Call, formula: str) -> Iterator[str]:
     whole = all(type(step) is int and step >= 1 for step in steps)
     if len(node.args) not in (1, 2) or len(rows) > 1 or len(steps) < len(rows) or not whole:
         _refuse(node, formula, "must give a column, and a number of rows of at least 1, in")
+    if isinstance(node.args[0], ast.Call) and _function_name(node.args[0]) == "C":
+        _refuse(node, formula, "must be written C(lag(...)), not lag(C(...)), for")
     yield from _columns(node.args[0], formula)
 
 

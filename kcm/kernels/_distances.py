@@ -17,6 +17,7 @@ __all__ = [
     "centre_of",
     "column_sums",
     "half_squares",
+    "over_columns",
     "reach",
     "safe_root",
     "squared_distance",
@@ -58,17 +59,27 @@ def column_sums(
     One column after the other for all pairs: XLA takes up to ten times as long over the sums of
     one pair after the other.
     """
-    columns = x.T, y.T, jnp.broadcast_to(bandwidth, x.shape[1:])
+    lengths = jnp.broadcast_to(bandwidth, x.shape[1:])
+    return over_columns(lambda a, b, length: term((a[:, None] - b[None]) / length), x, y, lengths)
 
-    def of_one(column: tuple[Array, Array, Array]) -> Array:
-        a, b, length = column
-        return term((a[:, None] - b[None]) / length)
+
+def over_columns(
+    of_one: Callable[[Array, Array, Array], Array],
+    x: Columns,
+    y: Float[Array, "m d"],
+    lengths: Float[Array, " d"],
+) -> Float[Array, "n m"]:
+    """Return the sum over columns of what is made of a column of x, one of y, and its length."""
+    columns = x.T, y.T, lengths
+    first = of_one(*(column[0] for column in columns))
+    if x.shape[1] == 1:  # without compilation JAX cannot go over no further column
+        return first
 
     def add(total: Array, column: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        return total + of_one(column), None
+        return total + of_one(*column), None
 
-    first, rest = jax.tree.map(lambda c: c[0], columns), jax.tree.map(lambda c: c[1:], columns)
-    return lax.scan(add, of_one(first), rest)[0]
+    rest = jax.tree.map(lambda column: column[1:], columns)
+    return lax.scan(add, first, rest)[0]
 
 
 def reach(x: Float[np.ndarray, "n d"], bandwidth: Any) -> float:

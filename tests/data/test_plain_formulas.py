@@ -60,6 +60,14 @@ CODE = [
     "lag(x, -1)",
     "lag(x, 1.5)",
     "bs(x, df=100000000)",
+    "bs(x, df=300, degree=299)",
+    "bs(x, 300, None, 299)",
+    "poly(x, 1000)",
+    "poly(x, -1)",
+    "x**9999999999",
+    "(x + z)**(99999999999)",
+    "(x + z + day)**9",
+    "lag(C(day))",
     "C(x, **z)",
     "I(" + "-" * 3000 + "x)",
     "np.log('\\x41')",
@@ -190,6 +198,29 @@ class TestLags:
         whole = pd.Series([1.0, 2.0, 3.0, 4.0])
         assert lag(whole.drop(1)).fillna(-1).tolist() == [-1, -1, 3]
         assert lag(whole, 2).fillna(-1).tolist() == [-1, -1, 1, 2]
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + C(lag(k))", "y ~ x | C(lag(k)) + x"])
+def test_lags_of_categories_are_those_of_a_plain_column(formula, run, tmp_path, monkeypatch):
+    """Numbers that name categories, one row before; referee: the column, made by pandas."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=80), "k": np.arange(80) * 7 % 4})
+    data["y"] = data.x + 0.6 * data.x**2 * (data.k == 2) + rng.normal(size=80)
+    data.to_csv("d.csv", index=False)
+    data["lagged"] = data.k.shift(1)
+    plain = data.dropna().astype({"lagged": "category"})
+    regressors = "x + C(lagged)" if "|" not in formula else "x"
+    fit = smf.ols(f"y ~ {regressors}", plain).fit()
+    expected = kcm.specification_test(fit, plain[["x", "lagged"]]).pvalue
+    status, out, _ = run("test", formula, "--data", "d.csv", "--json")
+    assert status == 0
+    assert json.loads(out)["pvalue"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("formula", ["y ~ (x + z)**2 + I(x**12)", "y ~ I((x + z)**9) + poly(z, 3)"])
+def test_powers_of_columns_and_pairs_are_read(formula):
+    check_plain(formula)
 
 
 def test_factors_tell_what_they_are():

@@ -131,6 +131,10 @@ x, psi = np.random.default_rng(0).normal(size=(2, 20))
 moment, k = kcm.FittedMoment(psi, np.column_stack([x, x**2])), kcm.kernels
 for kernel in (k.Gaussian(), k.SmoothICM(), k.Orthant(), k.Laplace()):
     print(kcm.KCMTest(kernel, null=kcm.MultiplierBootstrap(19)).run(moment, rng=0).statistic)
+one = kcm.FittedMoment(psi, x)
+for kernel in ("adaptive", k.Laplace(), k.Additive(), k.Gaussian() + k.Laplace()):
+    print(kcm.KCMTest(kernel).run(one).pvalue)
+print(kcm.KCMTest(k.Gaussian(1.0)).run(kcm.FittedMoment(psi, x + 1e9 * (x > 0))).pvalue)
 """
 
 

@@ -254,3 +254,13 @@ def test_a_full_disk_behind_the_answer_is_one_line():
         done = subprocess.run([*SHELL, *words], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 2
     assert done.stderr.decode() == "kcm: error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["x.foo", "x"])
+def test_a_figure_of_no_kind_is_refused_before_the_work(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kcm.simulation.uai2020.reproduce", None)
+    assert main(["reproduce", "uai2020", "--quick", "--figure", name]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"kcm: error: `--figure`: {name} ")
+    assert told.endswith("which says no kind of picture; name a file such as x.png or x.pdf.\n")
