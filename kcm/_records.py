@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fixed", "one_line"]
+__all__ = ["fix_arrays", "fixed", "one_line"]
 
 # Longest text of a field that is printed whole, and longest sequence.
 LONGEST, MOST = 200, 8
@@ -54,3 +54,11 @@ def fixed(values: Any) -> Any:
         return tuple(values)
     is_series = type(values).__module__.startswith("pandas") and hasattr(values, "copy")
     return values.copy() if is_series else values
+
+
+def fix_arrays(record: Any) -> None:
+    """Put copies that cannot be written to in the place of the arrays of a frozen dataclass."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, np.ndarray):
+            object.__setattr__(record, field.name, fixed(value))

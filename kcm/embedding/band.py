@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from kcm._records import fix_arrays
 from kcm.gram import Execution, cross_block, cross_product, row_blocks
 from kcm.kernels import Kernel
 from kcm.moments import FittedMoment, scaled_moment
@@ -60,6 +61,9 @@ class WitnessBand:
     level: float
     critical_value: float
     conditioning_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        fix_arrays(self)
 
     @property
     def excludes_zero(self) -> Bool[np.ndarray, "m q"]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from kcm._records import fix_arrays
 from kcm.exceptions import OptionError
 from kcm.reporting import BAND, LINE, Summary, name_axes, new_axes, set_title
 
@@ -60,6 +61,9 @@ class ConfidenceSet:
     values: Float[np.ndarray, "m k"]
     pvalues: Float[np.ndarray, " m"]
     estimate: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        fix_arrays(self)
 
     def __repr__(self) -> str:
         return f"ConfidenceSet({', '.join(self.names)}: {self.describe()})"

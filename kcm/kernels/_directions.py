@@ -30,7 +30,9 @@ def unit_rows(value: Any, argument: str) -> Float[np.ndarray, "m d"]:
     if not len(rows) or (largest == 0).any():
         raise OptionError(f"`{argument}` must be one or more rows that are not zero.")
     rows = rows / largest
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit.flags.writeable = False
+    return unit
 
 
 def drawn_directions(d: int, n_directions: int | None, seed: int) -> Float[np.ndarray, "m d"]:

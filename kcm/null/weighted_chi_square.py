@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from kcm._arrays import as_floats
 from kcm._options import check_level
+from kcm._records import fixed
 from kcm.exceptions import DataError
 from kcm.null.base import NullDistribution
 from kcm.null.chi_square_tail import (
@@ -73,7 +74,7 @@ class WeightedChiSquare(NullDistribution):
             raise DataError(f"`shift` must be a finite number; got {shift}.")
         object.__setattr__(self, "weights", floats)
         object.__setattr__(self, "shift", float(shift))
-        object.__setattr__(self, "degrees", freedom)
+        object.__setattr__(self, "degrees", fixed(freedom))
 
     @property
     def mean(self) -> float:

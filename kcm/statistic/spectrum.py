@@ -6,6 +6,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
+from kcm._records import fix_arrays
+
 __all__ = ["Spectrum"]
 
 
@@ -37,3 +39,6 @@ class Spectrum:
     cubes_error: float
     fourths_rest: float
     largest_rest: float
+
+    def __post_init__(self) -> None:
+        fix_arrays(self)

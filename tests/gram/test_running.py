@@ -215,6 +215,10 @@ class TestRecords:
         result = kcm.KCMTest(null=kcm.MultiplierBootstrap(99, groups=list(range(50)))).run(
             moment(), rng=0
         )
+        plain = kcm.KCMTest().run(moment(), rng=0)
+        band = plain.embedding.band([0.0, 1.0], rng=0)
+        data = pd.DataFrame({"y": np.arange(60.0) % 7, "x": np.arange(60.0) % 5})
+        region = kcm.MMR.from_formula("y ~ 0 + x", data).fit().confidence_set("x")
         draws, given = np.zeros(9), BootstrapDistribution(np.zeros(9), "webb")
         arrays = (
             result.null_distribution.draws,
@@ -224,6 +228,10 @@ class TestRecords:
             result.kernel.bandwidth,
             given.draws,
             WeightedChiSquare([1.0]).weights,
+            plain.null_distribution.degrees,
+            *(band.values, band.lower, band.upper, band.density, band.points),
+            *(region.values, region.pvalues),
+            kernels.SmoothICM(directions=[[1.0, 2.0]]).directions,
         )
         for array in arrays:
             with pytest.raises(ValueError, match="read-only"):
