@@ -1,6 +1,7 @@
 """Words for what a study is made of, the same in every process."""
 
 import dataclasses
+import enum
 import functools
 import hashlib
 import inspect
@@ -56,7 +57,8 @@ def _told(thing: Any, argument: str, seen: tuple[int, ...]) -> str:
         parts = (thing.func, thing.args, sorted(thing.keywords.items()))
         return f"partial({', '.join(_told(part, argument, within) for part in parts)})"
     if isinstance(thing, tuple | list):
-        return f"[{', '.join(_told(one, argument, within) for one in thing)}]"
+        kind = "" if type(thing) in (tuple, list) else _class(type(thing), argument, within)
+        return f"{kind}[{', '.join(_told(one, argument, within) for one in thing)}]"
     if isinstance(thing, Mapping):
         pairs = (f"{key!r}: {_told(thing[key], argument, within)}" for key in thing)
         return f"{{{', '.join(pairs)}}}"
@@ -153,26 +155,48 @@ def _used_globals(function: Any, argument: str, seen: tuple[int, ...]) -> Iterat
     """Yield the globals that a function mentions, and what it may use of modules of one's own."""
     names, space = set(_names(function.__code__)), function.__globals__
     for name in sorted(names & set(space)):
-        value = space[name]
-        yield name, _global(value, argument, seen)
-        if isinstance(value, ModuleType) and not _is_installed(value):
-            for inner in sorted(names & set(vars(value))):
-                yield f"{name}.{inner}", _global(vars(value)[inner], argument, seen)
+        yield name, _global(space[name], argument, seen)
+        yield from _used_of_module(name, space[name], names, argument, seen)
+    for name in sorted(names & set(sys.modules)):  # imported within the function
+        yield from _used_of_module(name, sys.modules[name], names, argument, seen)
+
+
+def _used_of_module(
+    path: str, module: Any, names: set[str], argument: str, seen: tuple[int, ...]
+) -> Iterator[tuple[str, str]]:
+    """Yield what may be used of a module of one's own, and of the modules in it."""
+    if not isinstance(module, ModuleType) or _is_installed(module) or id(module) in seen:
+        return
+    within = (*seen, id(module))
+    for name in sorted(names & set(vars(module))):
+        yield f"{path}.{name}", _global(vars(module)[name], argument, within)
+        yield from _used_of_module(f"{path}.{name}", vars(module)[name], names, argument, within)
 
 
 def _global(value: Any, argument: str, seen: tuple[int, ...]) -> str:
-    """Return the words of a global; of an object without words those of its class and its state."""
+    """Return the words of a global; of an object without words those of its class and its state.
+
+    So of an object of a class of one's own, whose words may hide both.
+    """
+    own = not (_is_installed(sys.modules.get(type(value).__module__)) or callable(value))
+    has_words = isinstance(value, enum.Enum | tuple | list | Mapping)
+    if own and not has_words and not dataclasses.is_dataclass(value):
+        return _object(value, argument, seen)
     try:
         return _told(value, argument, seen)
     except OptionError:
-        state = _state(value)
-        if state is None:
+        if _state(value) is None:
             raise
-        if id(value) in seen:
-            return "itself"
-        within = (*seen, id(value))
-        told = {key: _global(one, argument, within) for key, one in sorted(state.items())}
-        return f"{_class(type(value), argument, within)} {told}"
+        return _object(value, argument, seen)
+
+
+def _object(value: Any, argument: str, seen: tuple[int, ...]) -> str:
+    if id(value) in seen:
+        return "itself"
+    within = (*seen, id(value))
+    state = _state(value) or {}
+    told = {key: _global(one, argument, within) for key, one in sorted(state.items())}
+    return f"{_class(type(value), argument, within)} {told}"
 
 
 def _state(value: Any) -> dict[str, Any] | None:

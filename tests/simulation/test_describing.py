@@ -1,11 +1,15 @@
 """What a design refers to is told apart. Referee: two designs that differ in one number."""
 
+import sys
+import types
+
 import pytest
 
 from kcm.simulation.describing import described
 
 HEAD = """
 import enum, functools
+from typing import NamedTuple
 import numpy as np, pandas as pd
 from scipy.interpolate import CubicSpline
 """
@@ -39,6 +43,19 @@ HELD = {
     "wrapper": (WRAPPER.strip() + "\n", "1"),
     "spline": ("c = CubicSpline([0.0, 1.0, 2.0], [A, A, A])\n", "float(c(1.0))"),
     "index of a Series": ("c = pd.Series([1.0], index=[A])\n", "c.index[0]"),
+    "words of one's own": (
+        "class C:\n    def __init__(self, a):\n        self.a = a\n"
+        "    def __repr__(self):\n        return 'C'\nc = C(A)\n",
+        "c.a",
+    ),
+    "method of a named tuple": (
+        "class C(NamedTuple):\n    a: int = 1\n    def s(self):\n        return A\nc = C()\n",
+        "c.s()",
+    ),
+    "cached property": (
+        "class C:\n    @functools.cached_property\n    def s(self):\n        return A\nc = C()\n",
+        "c.s",
+    ),
     "array": ("c = np.array([0.0, A])\n", "c[1]"),
 }
 
@@ -63,3 +80,32 @@ def test_the_same_number_is_the_same_design(kind):
 def test_the_body_of_a_wrapper_belongs_to_it():
     held, value = HELD["wrapper"]
     assert words(held, value, 3.0) != words(held.replace("size * A", "A"), value, 3.0)
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        "import own_package.helpers\ndef design(rng, n, size):\n"
+        "    return size * own_package.helpers.scale()\n",
+        "def design(rng, n, size):\n    import own_helpers\n"
+        "    return size * own_helpers.scale()\n",
+        "def design(rng, n, size):\n    from own_helpers import scale\n    return size * scale()\n",
+    ],
+    ids=["module of a package", "imported within", "from a module within"],
+)
+def test_modules_of_ones_own(design, monkeypatch):
+    found = []
+    for number in (1.5, 2.5):
+        package, inner, helpers = map(
+            types.ModuleType, ("own_package", "own_package.helpers", "own_helpers")
+        )
+        for module in (inner, helpers):
+            module.__file__ = "/nowhere/own.py"
+            exec(f"A = {number}\ndef scale():\n    return A\n", vars(module))
+        package.__file__, package.helpers = "/nowhere/__init__.py", inner
+        for module in (package, inner, helpers):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        space = {"__name__": "own_designs"}
+        exec(compile(design, "<own designs>", "exec"), space)
+        found.append(described(space["design"], "design"))
+    assert found[0] != found[1]
